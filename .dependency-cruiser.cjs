@@ -1,0 +1,55 @@
+const libs = (...names) => `^libs/(${names.join('|')})/`;
+const only = (name, from, allowed, comment) => ({
+  name,
+  severity: 'error',
+  comment,
+  from: { path: from, pathNot: '\\.test\\.ts$' },
+  to: { path: '^(libs|services|proto|tests)/', pathNot: [from, ...allowed] },
+});
+
+/** The import directions of docs/architecture.md. A rule's comment is the reason it is there. */
+module.exports = {
+  forbidden: [
+    { name: 'no-cycle', severity: 'error', comment: 'A cycle has no bottom to start reading from.', from: {}, to: { circular: true, viaOnly: { pathNot: '/gen/' } } },
+    {
+      name: 'no-service-to-service', severity: 'error', comment: 'Services meet on the wire only.',
+      from: { path: '^services/([^/]+)/', pathNot: '\\.test\\.ts$' }, to: { path: '^services/', pathNot: '^services/$1/' },
+    },
+    {
+      name: 'no-lib-to-service', severity: 'error', comment: 'A library does not know who uses it.',
+      from: { path: '^(libs|proto)/' }, to: { path: '^(services|tests)/' },
+    },
+    {
+      name: 'no-foreign-src', severity: 'error', comment: 'A package is what its index.ts exports.',
+      from: { path: '^(libs|services|proto|tests)/([^/]+)/' },
+      to: { path: '^(libs|services)/[^/]+/src/(?!index\\.ts$|fake\\.ts$|testing\\.ts$)', pathNot: '^$1/$2/' },
+    },
+    {
+      name: 'no-fake-in-production', severity: 'error', comment: 'Fakes are for tests.',
+      from: { path: '^(libs|services)/', pathNot: '(\\.test|/fake|/testing)\\.ts$' }, to: { path: '/(fake|testing)\\.ts$' },
+    },
+    {
+      name: 'one-grpc-importer', severity: 'error', comment: 'libs/rpc is the only place that knows the gRPC library.',
+      from: { pathNot: '^libs/rpc/' }, to: { path: 'node_modules/(@grpc|nice-grpc)' },
+    },
+    {
+      name: 'one-ffi-importer', severity: 'error', comment: 'libs/netlink/src/sys.ts can be replaced by another FFI without touching anything else.',
+      from: { pathNot: '^libs/netlink/src/sys\\.ts$' }, to: { path: 'node_modules/koffi' },
+    },
+    only('chain-imports-nothing', libs('chain'), [], 'The engine knows nothing of networks.'),
+    only('ip-imports-nothing', libs('ip'), [], 'Pure arithmetic.'),
+    only('netlink-imports-nothing', libs('netlink'), [libs('ip')], 'The kernel API knows nothing of NSM.'),
+    only('datapath-imports', libs('datapath'), [libs('netlink', 'ip'), '^proto/'], 'Plans and their reconciliation; no services.'),
+    only('rpc-imports', libs('rpc'), ['^proto/', libs('chain')], 'Transport only.'),
+    only('service-imports', libs('service'), ['^proto/', libs('rpc', 'chain')], 'What every main.ts needs.'),
+    only('registry-imports', libs('registry'), ['^proto/', libs('rpc', 'chain', 'identity')], 'No data path in the registry.'),
+    only('connection-imports', libs('connection'), ['^proto/', libs('rpc', 'chain', 'ip', 'datapath', 'registry', 'identity')], 'Connections use all of the libraries below them.'),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '/gen/' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: { conditionNames: ['source', 'import', 'node', 'default'], exportsFields: ['exports'] },
+  },
+};

@@ -1,0 +1,40 @@
+/** Three tiers. `npm test` runs all of them; kernel and scenarios need network namespaces and are started in one of their own. */
+const common = {
+  testEnvironment: 'node',
+  testEnvironmentOptions: { customExportConditions: ['source', 'node', 'import', 'default'] },
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: {
+    '^.+\\.ts$': [
+      '@swc/jest',
+      {
+        jsc: { target: 'es2024', parser: { syntax: 'typescript' } },
+        module: { type: 'es6' },
+        sourceMaps: 'inline',
+      },
+    ],
+  },
+  moduleFileExtensions: ['ts', 'js', 'mjs', 'cjs', 'json', 'node'],
+};
+
+export default {
+  cacheDirectory: '<rootDir>/.cache/jest',
+  reporters: ['default', '<rootDir>/scripts/count-reporter.mjs'],
+  projects: [
+    {
+      ...common,
+      displayName: 'unit',
+      testMatch: ['<rootDir>/{proto,libs,services}/**/src/**/*.test.ts'],
+      testPathIgnorePatterns: ['/node_modules/', '\\.kernel\\.test\\.ts$'],
+    },
+    {
+      ...common,
+      displayName: 'kernel',
+      testMatch: ['<rootDir>/libs/**/src/**/*.kernel.test.ts'],
+    },
+    {
+      ...common,
+      displayName: 'scenarios',
+      testMatch: ['<rootDir>/tests/**/*.test.ts'],
+    },
+  ],
+};

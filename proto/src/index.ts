@@ -1,0 +1,46 @@
+/** The protocol: messages as plain objects with their codecs, and service definitions. Generated from files/**.proto. */
+export {
+  Connection,
+  ConnectionEvent,
+  ConnectionEventType,
+  Mechanism,
+  MonitorConnectionDefinition,
+  MonitorScopeSelector,
+  Path,
+  PathSegment,
+  State,
+} from './gen/connection/connection.ts';
+export {
+  ConnectionContext,
+  DNSConfig,
+  DNSContext,
+  EthernetContext,
+  IPContext,
+  IpNeighbor,
+  PolicyRoute,
+  Route,
+} from './gen/connectioncontext/connectioncontext.ts';
+export { Empty } from './gen/google/protobuf/empty.ts';
+export { Timestamp } from './gen/google/protobuf/timestamp.ts';
+export {
+  HealthCheckRequest,
+  HealthCheckResponse,
+  HealthCheckResponse_ServingStatus,
+  HealthDefinition,
+} from './gen/grpc/health/v1/health.ts';
+export { NetworkServiceDefinition, NetworkServiceRequest } from './gen/networkservice/networkservice.ts';
+export {
+  Destination,
+  Match,
+  Metadata,
+  NetworkService,
+  NetworkServiceEndpoint,
+  NetworkServiceEndpointQuery,
+  NetworkServiceEndpointRegistryDefinition,
+  NetworkServiceEndpointResponse,
+  NetworkServiceLabels,
+  NetworkServiceQuery,
+  NetworkServiceRegistryDefinition,
+  NetworkServiceResponse,
+} from './gen/registry/registry.ts';
+export { descriptorSet } from './gen/descriptor-set.ts';

@@ -1,0 +1,37 @@
+// Everything: units first, then what needs the kernel, in a network and mount namespace of its own (as root, or in a user
+// namespace without). Arguments go to jest; with any, only the matching tests run.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { namespaced } from './namespaced.mjs';
+
+const root = join(import.meta.dirname, '..');
+const args = process.argv.slice(2);
+const scratch = mkdtempSync(join(tmpdir(), 'nsm-test-'));
+const counts = join(scratch, 'counts');
+const env = {
+  ...process.env,
+  NSM_TEST_COUNTS: counts,
+  NODE_OPTIONS: '--conditions=source --experimental-vm-modules --disable-warning=ExperimentalWarning',
+};
+const jest = [process.execPath, join(root, 'node_modules/jest/bin/jest.js'), '--passWithNoTests'];
+
+const run = (command) => spawnSync(command[0], command.slice(1), { cwd: root, stdio: 'inherit', env }).status ?? 1;
+// Scenarios start whole meshes of processes: one file at a time, so that none starves another.
+const runs = [
+  [...jest, '--selectProjects', 'unit', ...args],
+  namespaced([...jest, '--selectProjects', 'kernel', '--runInBand', ...args]),
+  namespaced([...jest, '--selectProjects', 'scenarios', '--runInBand', ...args]),
+];
+const failed = runs.map(run).some((status) => status !== 0);
+
+const sum = { passed: 0, failed: 0, skipped: 0 };
+if (existsSync(counts))
+  for (const line of readFileSync(counts, 'utf8').trim().split('\n')) {
+    const count = JSON.parse(line);
+    for (const key of Object.keys(sum)) sum[key] += count[key];
+  }
+rmSync(scratch, { recursive: true, force: true });
+console.log(`\n${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
+process.exit(failed || sum.failed > 0 || sum.passed === 0 ? 1 : 0);
