@@ -1,7 +1,7 @@
 /** Three tiers. `npm test` runs all of them; kernel and scenarios need network namespaces and are started in one of their own. */
 const common = {
   testEnvironment: 'node',
-  testEnvironmentOptions: { customExportConditions: ['source', 'node', 'import', 'default'] },
+  testEnvironmentOptions: { customExportConditions: ['source', 'node', 'node-addons'] },
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': [

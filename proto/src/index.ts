@@ -20,8 +20,11 @@ export {
   PolicyRoute,
   Route,
 } from './gen/connectioncontext/connectioncontext.ts';
+export { Any } from './gen/google/protobuf/any.ts';
 export { Empty } from './gen/google/protobuf/empty.ts';
 export { Timestamp } from './gen/google/protobuf/timestamp.ts';
+export { ErrorInfo } from './gen/google/rpc/error_details.ts';
+export { Status } from './gen/google/rpc/status.ts';
 export {
   HealthCheckRequest,
   HealthCheckResponse,

@@ -1,0 +1,34 @@
+import type { ServiceDefinition as GrpcDefinition } from 'nice-grpc';
+import type { ServiceDefinition } from './transport.ts';
+
+/** Stands for a message that could not be decoded, so that a handler can answer with a status of ours. */
+export class Malformed {
+  readonly reason: string;
+  constructor(reason: string) {
+    this.reason = reason;
+  }
+}
+
+/** A service as the gRPC library wants it. Undecodable requests become {@link Malformed} instead of INTERNAL. */
+export function grpcDefinition(definition: ServiceDefinition): GrpcDefinition {
+  const methods = Object.entries(definition.methods).map(([key, method]) => [
+    key,
+    {
+      path: `/${definition.fullName}/${method.name}`,
+      requestStream: method.requestStream,
+      responseStream: method.responseStream,
+      requestSerialize: (message: never) => method.requestType.encode(message).finish(),
+      requestDeserialize: (bytes: Uint8Array) => {
+        try {
+          return method.requestType.decode(bytes);
+        } catch (err) {
+          return new Malformed(Error.isError(err) ? err.message : String(err));
+        }
+      },
+      responseSerialize: (message: never) => method.responseType.encode(message).finish(),
+      responseDeserialize: (bytes: Uint8Array) => method.responseType.decode(bytes),
+      options: {},
+    },
+  ]);
+  return Object.fromEntries(methods) as GrpcDefinition;
+}

@@ -1,0 +1,16 @@
+export { errorCodes, NsmError, wrapped } from './error.ts';
+export type { ErrorCode, ErrorFields } from './error.ts';
+export { createGrpcTransport } from './grpc.ts';
+export { createMemoryTransport } from './memory.ts';
+export { service } from './transport.ts';
+export type {
+  CallOptions,
+  Client,
+  Dialer,
+  Implementation,
+  Listener,
+  ServerContext,
+  Service,
+  ServiceDefinition,
+  Transport,
+} from './transport.ts';

@@ -1,0 +1,21 @@
+export { createHealth } from './health.ts';
+export type { Health } from './health.ts';
+export { createLogger } from './log.ts';
+export type { Logger } from './log.ts';
+export { main } from './main.ts';
+export type { Runtime } from './main.ts';
+export {
+  choice,
+  describeSettings,
+  duration,
+  flag,
+  integer,
+  list,
+  map,
+  readSettings,
+  SettingsError,
+  text,
+  url,
+  urls,
+} from './settings.ts';
+export type { Setting, Settings, Values } from './settings.ts';

@@ -1,0 +1,141 @@
+import { randomUUID } from 'node:crypto';
+import { systemClock, type Clock } from '@nsm/chain';
+import { createGrpcTransport, type Listener, type Service, type Transport } from '@nsm/rpc';
+import { createHealth, type Health } from './health.ts';
+import { createLifecycle } from './lifecycle.ts';
+import { createLogger, logLevels, type Logger } from './log.ts';
+import {
+  choice,
+  describeSettings,
+  readSettings,
+  SettingsError,
+  type Settings,
+  type Values,
+} from './settings.ts';
+
+/** Time each thing gets to stop. */
+const STOP_LIMIT_MS = 10_000;
+
+/** What a service builds on. */
+export interface Runtime {
+  readonly log: Logger;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly health: Health;
+  newId(): string;
+  /** A number in [0, 1). */
+  random(): number;
+  /** Registers one thing to stop when the process does; the last one started stops first. */
+  onStop(name: string, stop: () => Promise<void> | void): void;
+  /** Serves on all URLs, with health and reflection beside `services`. */
+  serve(
+    urls: readonly string[],
+    hop: string,
+    services: readonly Service[],
+  ): Promise<readonly Listener[]>;
+  /** Ends the process in order, as a signal would. */
+  stop(reason: string): void;
+}
+
+/** The settings every service has. */
+const common = {
+  NSM_LOG_LEVEL: choice(
+    { fallback: 'info', help: 'least severe log line; SIGUSR1 switches to trace, SIGUSR2 back' },
+    ...logLevels,
+  ),
+};
+
+/**
+ * The main program of a service: reads its settings, starts it, and stops it in order on SIGTERM, SIGINT, SIGHUP or
+ * SIGQUIT. Exit codes: 0 stopped, 1 could not start or stop, 2 faulty settings.
+ */
+export async function main<S extends Settings>(
+  name: string,
+  version: string,
+  settings: S,
+  start: (config: Values<S>, runtime: Runtime) => Promise<void>,
+): Promise<void> {
+  const table = { ...settings, ...common };
+  const argument = process.argv[2];
+  if (argument === '--help' || argument === '-h')
+    return void process.stdout.write(
+      `${name} ${version}\n\nSettings (environment):\n${describeSettings(table)}\n`,
+    );
+  if (argument === '--version') return void process.stdout.write(`${name} ${version}\n`);
+  if (argument !== undefined)
+    { refuse([
+      `${argument}: no such option; ${name} takes --help and --version, and its settings from the environment`,
+    ]); return; }
+  let config: Values<S & typeof common>;
+  try {
+    config = readSettings<S & typeof common>(table, process.env);
+  } catch (err) {
+    if (err instanceof SettingsError) { refuse(err.faults); return; }
+    throw err;
+  }
+  await run(name, (config as Values<typeof common>).NSM_LOG_LEVEL, config, start);
+}
+
+function refuse(faults: readonly string[]): void {
+  process.stderr.write(`${faults.join('\n')}\n`);
+  process.exitCode = 2;
+}
+
+async function run<C>(
+  name: string,
+  level: string,
+  config: C,
+  start: (config: C, runtime: Runtime) => Promise<void>,
+): Promise<void> {
+  const log = createLogger(name, level);
+  const lifecycle = createLifecycle();
+  const health = createHealth();
+  const transport = createGrpcTransport();
+  lifecycle.onStop('connections', () => transport.close());
+
+  const stop = async (reason: string, code: number): Promise<void> => {
+    health.set(false);
+    log.info({ reason }, 'stopping');
+    const failures = await lifecycle.stop(STOP_LIMIT_MS);
+    if (failures.length > 0) log.error({ failures }, 'not everything could be stopped');
+    log.info('stopped');
+    process.exit(failures.length > 0 ? 1 : code);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const)
+    process.once(signal, () => void stop(signal, 0));
+  process.on('SIGUSR1', () => void (log.level = 'trace'));
+  process.on('SIGUSR2', () => void (log.level = level));
+  process.on('unhandledRejection', (err) =>
+    log.error({ err }, 'a promise was rejected and nobody looked: a defect'),
+  );
+  process.on('warning', (err) => log.debug({ err }, 'warning'));
+
+  const runtime: Runtime = {
+    log,
+    transport,
+    clock: systemClock,
+    health,
+    newId: randomUUID,
+    random: Math.random,
+    onStop: (what, stopIt) => lifecycle.onStop(what, stopIt),
+    stop: (reason) => void stop(reason, 0),
+    serve: async (urls, hop, services) => {
+      health.add(services.map(({ definition }) => definition.fullName));
+      const listeners: Listener[] = [];
+      for (const url of urls) {
+        const listener = await transport.serve(url, hop, [...services, health.service]);
+        lifecycle.onStop(`listener ${url}`, () => listener.close());
+        listeners.push(listener);
+      }
+      return listeners;
+    },
+  };
+  try {
+    await start(config, runtime);
+    health.set(true);
+    log.info('ready');
+  } catch (err) {
+    log.error({ err }, `cannot start: ${Error.isError(err) ? err.message : String(err)}`);
+    await stop('failed start', 1);
+  }
+}
