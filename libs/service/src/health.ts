@@ -1,5 +1,4 @@
-import type {
-  HealthCheckResponse} from '@nsm/proto';
+import type { HealthCheckResponse } from '@nsm/proto';
 import {
   HealthCheckResponse_ServingStatus as Serving,
   HealthDefinition,

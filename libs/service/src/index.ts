@@ -19,3 +19,4 @@ export {
   urls,
 } from './settings.ts';
 export type { Setting, Settings, Values } from './settings.ts';
+export { tokenLifetime } from './common-settings.ts';

@@ -62,15 +62,20 @@ export async function main<S extends Settings>(
       `${name} ${version}\n\nSettings (environment):\n${describeSettings(table)}\n`,
     );
   if (argument === '--version') return void process.stdout.write(`${name} ${version}\n`);
-  if (argument !== undefined)
-    { refuse([
+  if (argument !== undefined) {
+    refuse([
       `${argument}: no such option; ${name} takes --help and --version, and its settings from the environment`,
-    ]); return; }
+    ]);
+    return;
+  }
   let config: Values<S & typeof common>;
   try {
     config = readSettings<S & typeof common>(table, process.env);
   } catch (err) {
-    if (err instanceof SettingsError) { refuse(err.faults); return; }
+    if (err instanceof SettingsError) {
+      refuse(err.faults);
+      return;
+    }
     throw err;
   }
   await run(name, (config as Values<typeof common>).NSM_LOG_LEVEL, config, start);
@@ -91,6 +96,8 @@ async function run<C>(
   const lifecycle = createLifecycle();
   const health = createHealth();
   const transport = createGrpcTransport();
+  // A client serves nothing and its timers do not count: this keeps the process until it is told to stop.
+  setInterval(() => undefined, 2 ** 30);
   lifecycle.onStop('connections', () => transport.close());
 
   const stop = async (reason: string, code: number): Promise<void> => {

@@ -1,0 +1,135 @@
+import { Scope } from '@nsm/chain';
+import { ConnectionEventType, State, type Connection, type ConnectionEvent } from '@nsm/proto';
+import { NsmError } from '@nsm/rpc';
+import type { Call, ConnectionNext } from './call.ts';
+import { createFeed, type Feed } from './feed.ts';
+
+interface Entry {
+  readonly scope: Scope;
+  /** What was last answered; undefined until the first success. */
+  connection: Connection | undefined;
+  /** The last turn taken; the next one waits for it. */
+  tail: Promise<unknown>;
+}
+
+/** The connections of one process: one queue and one scope each. Turns of one id never interleave; ids never wait for each other. */
+export interface Connections {
+  /** Runs a request in its turn. On success the answer is kept, state UP, and watchers hear UPDATE. */
+  request(call: Call, next: ConnectionNext): Promise<Connection>;
+  /**
+   * Takes down what a connection holds, in its turn, and tells watchers DELETE. An unknown id is no error: it is closed.
+   * `unless` is asked in the turn: a clean-up that was overtaken by a refresh does nothing.
+   */
+  close(id: string, options?: { readonly unless?: () => boolean }): Promise<void>;
+  /** Replaces what is kept of an established connection (an event from below), and tells watchers UPDATE. */
+  update(id: string, change: (connection: Connection) => Connection): void;
+  get(id: string): Connection | undefined;
+  list(): readonly Connection[];
+  /** The events of connections; the first one is the initial state, always. */
+  watch(
+    matches: (connection: Connection) => boolean,
+    signal: AbortSignal,
+  ): AsyncIterable<ConnectionEvent>;
+  /** Waits until no turn is under way. */
+  idle(): Promise<void>;
+}
+
+/** Told of what a close could not undo: nobody waits for it. */
+export type OnUndoFailure = (id: string, failures: readonly unknown[]) => void;
+
+export function createConnections(onUndoFailure: OnUndoFailure): Connections {
+  const entries = new Map<string, Entry>();
+  const feeds = new Set<Feed>();
+
+  const emit = (type: ConnectionEventType, connection: Connection): void => {
+    for (const feed of feeds) feed.push(type, connection);
+  };
+
+  /** Queues `body` for an id. It looks its entry up when its turn has come: a turn before may have removed it. */
+  const turn = <T>(id: string, body: (entry: Entry) => Promise<T>): Promise<T> => {
+    const waiting = entries.get(id) ?? {
+      scope: new Scope(),
+      connection: undefined,
+      tail: Promise.resolve(),
+    };
+    entries.set(id, waiting);
+    const done = waiting.tail.then(async () => {
+      const entry = entries.get(id);
+      if (entry !== waiting) return turn(id, body);
+      try {
+        return await body(entry);
+      } finally {
+        if (entry.connection === undefined && entry.tail === settled) entries.delete(id);
+      }
+    });
+    const settled = done.then(
+      () => undefined,
+      () => undefined,
+    );
+    waiting.tail = settled;
+    return done;
+  };
+
+  const leave = async (id: string, entry: Entry): Promise<void> => {
+    const { connection } = entry;
+    entry.connection = undefined;
+    const failures = await entry.scope.close();
+    if (failures.length > 0) onUndoFailure(id, failures);
+    if (connection) emit(ConnectionEventType.DELETE, connection);
+  };
+
+  return {
+    request: (call, next) =>
+      turn(call.connection.id, async (entry) => {
+        const { id, state } = call.connection;
+        // The connection is left with what was stored, then made anew (contract 3.3).
+        if (state === State.RESELECT_REQUESTED && entry.connection) await leave(id, entry);
+        const first = entry.connection === undefined;
+        const answer = await next({ ...call, scope: entry.scope });
+        if (first && call.signal.aborted) {
+          // Nobody is there to hear that it succeeded, and nobody would close it.
+          await leave(id, entry);
+          throw new NsmError('cancelled', 'the caller gave up before the answer was there');
+        }
+        entry.scope.commit();
+        const established = { ...answer, state: State.UP };
+        entry.connection = established;
+        emit(ConnectionEventType.UPDATE, established);
+        return established;
+      }),
+    close: async (id, { unless } = {}) => {
+      if (!entries.has(id)) return;
+      await turn(id, async (entry) => {
+        if (unless?.()) return;
+        await leave(id, entry);
+      });
+    },
+    update: (id, change) => {
+      const entry = entries.get(id);
+      if (!entry?.connection) return;
+      entry.connection = change(entry.connection);
+      emit(ConnectionEventType.UPDATE, entry.connection);
+    },
+    get: (id) => entries.get(id)?.connection,
+    list: () => [...entries.values()].flatMap(({ connection }) => (connection ? [connection] : [])),
+    watch: async function* (matches, signal) {
+      const feed = createFeed(matches, signal);
+      feeds.add(feed);
+      try {
+        yield feed.initial(
+          [...entries.values()].flatMap(({ connection }) => (connection ? [connection] : [])),
+        );
+        yield* feed.events();
+      } finally {
+        feeds.delete(feed);
+      }
+    },
+    idle: async () => {
+      while (entries.size > 0) {
+        const tails = [...entries.values()].map(({ tail }) => tail);
+        await Promise.all(tails);
+        if ([...entries.values()].every(({ tail }) => tails.includes(tail))) return;
+      }
+    },
+  };
+}

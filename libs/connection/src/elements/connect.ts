@@ -1,0 +1,85 @@
+import { slot, type Clock } from '@nsm/chain';
+import { tokenHeaders, type TokenSource } from '@nsm/identity';
+import { NetworkServiceDefinition, type Connection } from '@nsm/proto';
+import { NsmError, type Client, type Dialer } from '@nsm/rpc';
+import type { Call, ConnectionElement, Target } from '../call.ts';
+
+/** How long a request may take when its caller sets no limit, in ms (contract 7.5: NSM_REQUEST_TIMEOUT). */
+const DEFAULT_LIMIT_MS = 15_000;
+/** How long an answer that nobody waits for any more is still awaited, to be closed, in ms. */
+const GRACE_MS = 1_000;
+/** How long the close of a next hop may take, in ms. */
+const CLOSE_LIMIT_MS = 4_000;
+
+interface Peer {
+  readonly target: Target;
+  /** As the peer answered it: that is what it knows the connection by. */
+  readonly connection: Connection;
+}
+const peer = slot<Peer>('connect');
+
+export interface ConnectOptions {
+  readonly dialer: Dialer;
+  readonly tokens: TokenSource;
+  readonly clock: Clock;
+}
+
+/** The end of a chain that goes on at the next hop: asks `call.target`, and holds the close of what it answered. */
+export const connect = ({ dialer, tokens, clock }: ConnectOptions): ConnectionElement => {
+  const clientOf = (target: Target): Client<typeof NetworkServiceDefinition> =>
+    dialer.client(NetworkServiceDefinition, target.url);
+  const headers = async (): Promise<Record<string, string>> =>
+    tokenHeaders(await tokens.issue(undefined));
+  const close = async ({ target, connection }: Peer, signal?: AbortSignal): Promise<void> => {
+    await clientOf(target).close(connection, {
+      signal,
+      deadline: clock.now() + CLOSE_LIMIT_MS,
+      headers: await headers(),
+    });
+  };
+
+  /** Sends a request; an answer that comes after the caller has given up is closed again. */
+  const request = async (call: Call, target: Target): Promise<Connection> => {
+    const abandon = new AbortController();
+    const deadline = innerDeadline(call.deadline, clock.now());
+    const answer = clientOf(target).request(
+      { connection: call.connection, mechanismPreferences: [...call.preferences] },
+      { signal: abandon.signal, deadline, headers: await headers() },
+    );
+    let stopGrace = (): void => undefined;
+    const giveUp = (): void => {
+      stopGrace = clock.after(GRACE_MS, () => abandon.abort());
+    };
+    if (call.signal.aborted) giveUp();
+    else call.signal.addEventListener('abort', giveUp, { once: true });
+    try {
+      const connection = await answer;
+      if (!call.signal.aborted) return connection;
+      await close({ target, connection });
+      throw NsmError.from(call.signal.reason);
+    } finally {
+      stopGrace();
+      call.signal.removeEventListener('abort', giveUp);
+    }
+  };
+
+  return {
+    name: 'connect',
+    async run(call) {
+      const { scope, target } = call;
+      if (!target) throw new Error('connect stands below an element that chooses the target');
+      const held = scope.get(peer);
+      if (held && held.target.url !== target.url) await scope.drop(peer).catch(() => undefined); // a peer that is gone needs no close
+      const connection = await request(call, target);
+      const now: Peer = { target, connection };
+      scope.hold(peer, now, (signal) => close(now, signal));
+      return connection;
+    },
+  };
+};
+
+/** The next hop has a little less time, so that its refusal and its undo are done when ours would begin. */
+function innerDeadline(deadline: number | undefined, now: number): number {
+  const left = deadline === undefined ? DEFAULT_LIMIT_MS : Math.max(1, deadline - now);
+  return now + left - Math.min(100, left / 10);
+}

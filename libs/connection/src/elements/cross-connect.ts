@@ -1,0 +1,85 @@
+import { slot } from '@nsm/chain';
+import { DatapathError, PlanError, planFrom, type Datapath, type Plan } from '@nsm/datapath';
+import { NsmError } from '@nsm/rpc';
+import type { ConnectionElement } from '../call.ts';
+
+const wire = slot<Plan>('cross-connect');
+
+export interface CrossConnectOptions {
+  readonly datapath: Pick<Datapath, 'ensure' | 'remove'>;
+  /** The forwarder's name: several may share a machine. */
+  readonly owner: string;
+  /** MTU of the link that carries tunnels, in octets. */
+  readonly underlayMtu: number;
+}
+
+/**
+ * Joins the two legs in the kernel once both are agreed: what the caller has is in `call.connection.mechanism`, what the
+ * next hop has in the answer.
+ */
+export const crossConnect = ({
+  datapath,
+  owner,
+  underlayMtu,
+}: CrossConnectOptions): ConnectionElement => ({
+  name: 'cross-connect',
+  async run(call, next) {
+    const answer = await next(call);
+    const { connection, scope } = call;
+    const payload = connection.payload === '' ? answer.payload : connection.payload;
+    const plan = asked(() =>
+      planFrom({
+        id: answer.id,
+        owner,
+        context: answer.context,
+        payload,
+        client: connection.mechanism,
+        endpoint: answer.mechanism,
+        underlay: { mtu: underlayMtu },
+      }),
+    );
+    const was = scope.get(wire);
+    scope.hold(
+      wire,
+      plan,
+      () => datapath.remove(plan),
+      (before) => datapath.ensure(before, plan),
+    );
+    try {
+      await datapath.ensure(plan, was);
+    } catch (err) {
+      throw kernelError(err);
+    }
+    return answer;
+  },
+});
+
+function asked(make: () => Plan): Plan {
+  try {
+    return make();
+  } catch (err) {
+    throw kernelError(err);
+  }
+}
+
+function kernelError(err: unknown): unknown {
+  if (err instanceof PlanError)
+    return new NsmError('invalid-argument', err.message, { cause: err });
+  if (!(err instanceof DatapathError)) return err;
+  if (err.code === 'EEXIST')
+    return new NsmError('conflict', err.message, {
+      cause: err,
+      hint: 'ask for another interface name, or remove the interface that has it',
+    });
+  if (err.code === 'ENOENT')
+    return new NsmError('not-found', err.message, {
+      cause: err,
+      hint: 'the workload is gone, or its namespace cannot be seen from the forwarder',
+    });
+  if (err.code === 'EPERM')
+    return new NsmError('kernel', err.message, {
+      cause: err,
+      hint: 'the forwarder needs CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_SYS_PTRACE',
+    });
+  return new NsmError('kernel', err.message, { cause: err });
+}

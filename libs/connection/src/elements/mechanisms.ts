@@ -1,0 +1,93 @@
+import { slot } from '@nsm/chain';
+import type { Mechanism } from '@nsm/proto';
+import { NsmError } from '@nsm/rpc';
+import { withConnection, type Call, type ConnectionElement, type ConnectionNext } from '../call.ts';
+import { ownSegment, pathOf, withSegment } from '../path.ts';
+
+/** One way to realise a leg towards the caller. */
+export interface ServedMechanism {
+  readonly type: string;
+  readonly cls: string;
+  /**
+   * Runs the rest of the chain with the mechanism's parameters completed in `call.connection.mechanism`, and returns the
+   * answer with the mechanism as the caller shall see it. Throws where it cannot be realised: the next preference is tried.
+   */
+  run(call: Call, mechanism: Mechanism, next: ConnectionNext): ReturnType<ConnectionNext>;
+}
+
+/** The mechanism that was agreed with the caller; it stays for the life of the connection. */
+const agreed = slot<Mechanism>('mechanisms');
+
+/** Agrees with the caller on how its leg is realised (contract 3.12): what it has already, or the first preference that works. */
+export const mechanisms = (...served: readonly ServedMechanism[]): ConnectionElement => ({
+  name: 'mechanisms',
+  async run(call, next) {
+    const { mechanism } = call.connection;
+    const find = ({ type, cls }: Mechanism): ServedMechanism | undefined =>
+      served.find((s) => s.type === type && (cls === '' || s.cls === cls));
+    const realise = async (chosen: ServedMechanism, wanted: Mechanism) => {
+      const answer = await chosen.run(withConnection(call, { mechanism: wanted }), wanted, next);
+      if (answer.mechanism) call.scope.hold(agreed, answer.mechanism, () => undefined);
+      return named(answer);
+    };
+    if (mechanism && mechanism.type !== '') {
+      const chosen = find(mechanism);
+      if (!chosen) throw unsupported(`unsupported mechanism: ${describe(mechanism)}`, served);
+      const before = call.scope.get(agreed);
+      if (before && before.type !== mechanism.type)
+        throw new NsmError(
+          'mechanism-unsupported',
+          `connection.mechanism.type: the connection has ${before.type} and asks for ${mechanism.type}`,
+          {
+            hint: 'a connection changes its mechanism by reselection only: set state RESELECT_REQUESTED',
+          },
+        );
+      return realise(chosen, mechanism);
+    }
+    const failures: NsmError[] = [];
+    for (const preference of call.preferences) {
+      const chosen = find(preference);
+      if (!chosen) continue;
+      try {
+        return await realise(chosen, preference);
+      } catch (err) {
+        const failure = NsmError.from(err);
+        failures.push(failure);
+        if (failure.code === 'cancelled' || failure.code === 'deadline') break;
+      }
+    }
+    const [only] = failures;
+    if (only && failures.length === 1) throw only;
+    const offered = call.preferences.map(describe).join(', ');
+    if (!only)
+      throw unsupported(
+        `cannot support any of the requested mechanism: ${offered === '' ? 'mechanism_preferences is empty' : offered}`,
+        served,
+      );
+    throw new NsmError(
+      only.code,
+      `cannot support any of the requested mechanism: ${failures.map(({ message }) => message).join('; ')}`,
+      only.fields(new AggregateError(failures)),
+    );
+  },
+});
+
+const describe = ({ cls, type }: Mechanism): string =>
+  `${cls === '' ? '' : `${cls} `}${type === '' ? '(no type)' : type}`;
+
+const unsupported = (message: string, served: readonly ServedMechanism[]): NsmError =>
+  new NsmError('mechanism-unsupported', message, {
+    hint: `supported here: ${served.map(({ cls, type }) => `${cls} ${type}`).join(', ')}`,
+  });
+
+/** The segment metric that names the interface towards the caller (contract 8.2). */
+function named(answer: Awaited<ReturnType<ConnectionNext>>): typeof answer {
+  const segment = ownSegment(answer);
+  const { mechanism } = answer;
+  if (!segment || !mechanism || segment.metrics['server_interface'] !== undefined) return answer;
+  const metrics = {
+    ...segment.metrics,
+    server_interface: `${mechanism.type}/${mechanism.parameters['name'] ?? 'unknown'}`,
+  };
+  return withSegment(answer, pathOf(answer).index, { metrics });
+}

@@ -1,0 +1,68 @@
+import { ConnectionEventType, type Connection, type ConnectionEvent } from '@nsm/proto';
+import { NsmError } from '@nsm/rpc';
+
+/** How many events a subscriber may be behind before it is cut off. */
+const MAX_BEHIND = 10_000;
+
+/** What one subscriber still has to hear. It holds up nobody else. */
+export interface Feed {
+  initial(connections: readonly Connection[]): ConnectionEvent;
+  push(type: ConnectionEventType, connection: Connection): void;
+  events(): AsyncGenerator<ConnectionEvent>;
+}
+
+export function createFeed(
+  matches: (connection: Connection) => boolean,
+  signal: AbortSignal,
+): Feed {
+  let waiting: { type: ConnectionEventType; connection: Connection }[] = [];
+  let wake: (() => void) | undefined;
+  let behind = false;
+  return {
+    initial: (connections) =>
+      eventOf(ConnectionEventType.INITIAL_STATE_TRANSFER, connections.filter(matches)),
+    push: (type, connection) => {
+      if (behind || !matches(connection)) return;
+      const last = waiting.findLastIndex((event) => event.connection.id === connection.id);
+      // A later state of the same connection stands for the earlier one that was not sent yet.
+      if (
+        last >= 0 &&
+        waiting[last]?.type === ConnectionEventType.UPDATE &&
+        type === ConnectionEventType.UPDATE
+      )
+        waiting[last] = { type, connection };
+      else waiting.push({ type, connection });
+      behind = waiting.length > MAX_BEHIND;
+      wake?.();
+    },
+    events: async function* () {
+      while (!signal.aborted) {
+        if (behind)
+          throw new NsmError('exhausted', `more than ${MAX_BEHIND} events behind`, {
+            hint: 'subscribe again: the first event holds the present state',
+          });
+        const now = waiting;
+        waiting = [];
+        for (const { type, connection } of now) yield eventOf(type, [connection]);
+        if (waiting.length > 0 || signal.aborted) continue;
+        await new Promise<void>((resolve) => {
+          const done = (): void => {
+            wake = undefined;
+            signal.removeEventListener('abort', done);
+            resolve();
+          };
+          wake = done;
+          signal.addEventListener('abort', done, { once: true });
+        });
+      }
+    },
+  };
+}
+
+const eventOf = (
+  type: ConnectionEventType,
+  connections: readonly Connection[],
+): ConnectionEvent => ({
+  type,
+  connections: Object.fromEntries(connections.map((connection) => [connection.id, connection])),
+});

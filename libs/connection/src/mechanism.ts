@@ -1,0 +1,17 @@
+/** Words of the protocol for mechanisms and payloads (contract 4). */
+export const LOCAL = 'LOCAL';
+export const REMOTE = 'REMOTE';
+export const KERNEL = 'KERNEL';
+export const VXLAN = 'VXLAN';
+export const NOOP = 'NOOP';
+export const IP = 'IP';
+
+/** Parameter keys (contract 4.2). */
+export const INTERFACE_NAME = 'name';
+export const NETNS_URL = 'inodeURL';
+export const SRC_IP = 'src_ip';
+export const DST_IP = 'dst_ip';
+export const SRC_PORT = 'src_port';
+export const DST_PORT = 'dst_port';
+export const VNI = 'vni';
+export const MTU = 'MTU';

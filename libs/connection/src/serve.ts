@@ -1,0 +1,101 @@
+import { Scope, untraced, type Trace } from '@nsm/chain';
+import { tokenFrom } from '@nsm/identity';
+import {
+  Connection,
+  Empty,
+  MonitorConnectionDefinition,
+  NetworkServiceDefinition,
+} from '@nsm/proto';
+import { NsmError, service, type ServerContext, type Service } from '@nsm/rpc';
+import type { Call, ConnectionElement } from './call.ts';
+import type { Connections } from './connections.ts';
+import { selects } from './selector.ts';
+
+/** Told of each call that ended. */
+export interface Outcome {
+  readonly op: 'request' | 'close';
+  /** As the caller sent it. */
+  readonly connection: Connection;
+  readonly ms: number;
+  readonly error: NsmError | undefined;
+}
+
+export interface ServeOptions {
+  readonly chain: ConnectionElement;
+  readonly connections: Connections;
+  /** ms, from any origin. */
+  readonly now: () => number;
+  readonly onOutcome?: (outcome: Outcome) => void;
+  readonly trace?: Trace;
+}
+
+/** The services of a hop: NetworkService over its chain, MonitorConnection over its table. */
+export function serveConnections({
+  chain,
+  connections,
+  now,
+  onOutcome,
+  trace = untraced,
+}: ServeOptions): Service[] {
+  const run = async (
+    op: Call['op'],
+    connection: Connection,
+    preferences: Call['preferences'],
+    context: ServerContext,
+  ): Promise<Connection> => {
+    const started = now();
+    const token = tokenFrom((name) => context.header(name));
+    const { signal, deadline } = context;
+    const call: Call = {
+      op,
+      connection,
+      preferences,
+      token,
+      deadline,
+      signal,
+      scope: new Scope(),
+      trace: namingElements(trace),
+    };
+    try {
+      const answer = await chain.run(call, async (last) => last.connection);
+      onOutcome?.({ op, connection, ms: now() - started, error: undefined });
+      return answer;
+    } catch (thrown) {
+      const error = NsmError.from(thrown);
+      error.connection ??= connection.id;
+      onOutcome?.({ op, connection, ms: now() - started, error });
+      throw error;
+    }
+  };
+  return [
+    service(NetworkServiceDefinition, {
+      request: (request, context) =>
+        run(
+          'request',
+          request.connection ?? Connection.create(),
+          request.mechanismPreferences,
+          context,
+        ),
+      close: async (connection, context) => {
+        await run('close', connection, [], context);
+        return Empty.create();
+      },
+    }),
+    service(MonitorConnectionDefinition, {
+      monitorConnections: (selector, { signal }) => connections.watch(selects(selector), signal),
+    }),
+  ];
+}
+
+/** Errors name the element they come from: the innermost one that sees them. */
+const namingElements =
+  (trace: Trace): Trace =>
+  (element, body) =>
+    trace(element, async () => {
+      try {
+        return await body();
+      } catch (err) {
+        if (err instanceof NsmError && err.hop === undefined) err.element ??= element;
+        throw err;
+      }
+    });

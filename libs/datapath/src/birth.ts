@@ -1,0 +1,88 @@
+import { programChanges } from './change.ts';
+import { codeOf } from './error.ts';
+import type { Birth, Change, Device, Kernel } from './kernel.ts';
+import type { OpenEnd } from './open.ts';
+import type { End, Plan } from './plan.ts';
+
+/** A used index and a used name look the same (EEXIST), and an index is drawn from a billion: one more try settles which it was. */
+const ATTEMPTS = 3;
+
+/**
+ * Makes the links of a plan and programs them; removes them again when anything fails.
+ *
+ * The birth is a call of its own: after a refusal the kernel runs the rest of a batch, and if the index was somebody's, the rest
+ * would be done to that link.
+ * @param freeTunnel reaps a buried tunnel `<vni>/<port>` now, if there is one
+ */
+export function birth(
+  kernel: Kernel,
+  plan: Plan,
+  ends: readonly OpenEnd[],
+  freeTunnel: (tunnel: string) => void,
+): void {
+  const devices = bear(kernel, plan, ends, freeTunnel);
+  try {
+    ends.forEach(({ end, alias, space }, i) => {
+      const dev = devices[i];
+      if (dev !== undefined) space.apply([...raise(dev, end, alias), ...programChanges(dev, end)]);
+    });
+  } catch (error) {
+    for (const [i, { space }] of ends.entries()) {
+      const dev = devices[i];
+      if (dev !== undefined) space.apply([{ op: 'delete', dev }]);
+    }
+    throw error;
+  }
+}
+
+function bear(
+  kernel: Kernel,
+  plan: Plan,
+  ends: readonly OpenEnd[],
+  freeTunnel: (tunnel: string) => void,
+): Device[] {
+  for (let attempt = 1; ; attempt += 1) {
+    const born = ends.map(({ end }): Birth => {
+      const { name, mac, mtu } = end;
+      return { name, mac, index: kernel.newIndex(), ...(mtu === undefined ? {} : { mtu }) };
+    });
+    try {
+      bearOnce(kernel, plan, ends, born);
+      return born;
+    } catch (error) {
+      if (codeOf(error) !== 'EEXIST' || attempt === ATTEMPTS) throw error;
+      if (plan.link.kind === 'vxlan') freeTunnel(`${plan.link.vni}/${plan.link.port}`);
+    }
+  }
+}
+
+function bearOnce(
+  kernel: Kernel,
+  { link }: Plan,
+  ends: readonly OpenEnd[],
+  born: readonly Birth[],
+): void {
+  const [first, second] = ends;
+  const [one, other] = born;
+  if (first === undefined || one === undefined) throw new Error('a plan has an end');
+  if (link.kind === 'veth') {
+    if (second === undefined || other === undefined) throw new Error('a veth pair has two ends');
+    first.space.apply([{ op: 'add-veth', link: one, peer: other, peerIn: second.space }]);
+    return;
+  }
+  const { vni, local, remote, port } = link;
+  const home = kernel.home();
+  try {
+    home.apply([
+      { op: 'add-vxlan', link: one, bornIn: first.space, tunnel: { vni, local, remote, port } },
+    ]);
+  } finally {
+    home.leave();
+  }
+}
+
+/** The address mode counts when the link goes up, and the kernel reads it after the flags of the same message. */
+const raise = (dev: Device, end: End, alias: string): Change[] => [
+  ...(end.noLinkLocal === true ? [{ op: 'set', dev, to: { addrGenMode: 'none' } } as const] : []),
+  { op: 'set', dev, to: { alias, up: true } },
+];

@@ -1,0 +1,56 @@
+import { isMarked, type Mark, REAPER_GROUP, tombstoneName } from './alias.ts';
+import { codeOf } from './error.ts';
+import type { Change, Device, Kernel, LinkState, Namespace } from './kernel.ts';
+import { withNamespace } from './open.ts';
+import type { End } from './plan.ts';
+
+/**
+ * Takes one end out of service: down (traffic stops), another name (the old one is free), no addresses, and in the group that the
+ * reaper deletes. Deleting it here would block every other job for 20 ms, and so would taking a tunnel down (vxlan_sock_release
+ * waits for RCU): a tunnel loses its addresses and routes, which stops what is carried as well.
+ * @returns whether a link waits for the reaper now
+ */
+export const bury = (
+  kernel: Kernel,
+  mark: Mark,
+  { netns, name, addresses, routes }: End,
+): boolean =>
+  withNamespace(kernel, netns, (space) => {
+    const named = space.link(name);
+    // A workload may have renamed it.
+    const link =
+      named !== undefined && isMarked(named.alias, mark) ? named : findMarked(space.links(), mark);
+    if (link === undefined) return false;
+    return applied(space, link, [
+      ...(link.kind === 'vxlan' ? [] : [down(link)]),
+      { op: 'set', dev: link, to: { name: tombstoneName(link.index), group: REAPER_GROUP } },
+      ...addresses.map((address): Change => ({ op: 'no-address', dev: link, address })),
+      ...routes.map((route): Change => ({ op: 'no-route', dev: link, route })),
+    ]);
+  }) ?? false;
+
+const down = (dev: Device): Change => ({ op: 'set', dev, to: { up: false } });
+
+/** False when the link went meanwhile: the reaper takes both ends of a pair as soon as one of them is buried. */
+function applied(space: Namespace, link: Device, changes: readonly Change[]): boolean {
+  try {
+    space.apply(changes);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'ENODEV') return false;
+    // Kernels before 6.2 rename only what is down.
+    if (codeOf(error) !== 'EBUSY') throw error;
+    space.apply([down(link), ...changes]);
+    return true;
+  }
+}
+
+/** Deletes what is buried in a namespace; waits in the kernel for about 20 ms. A namespace that is gone needs no reaping. */
+export const reap = (kernel: Kernel, netns: string): void =>
+  withNamespace(kernel, netns, (space) => {
+    space.apply([{ op: 'delete-group', group: REAPER_GROUP }]);
+  });
+
+/** The link of this end under whatever name, unless it waits for the reaper. */
+export const findMarked = (links: readonly LinkState[], mark: Mark): LinkState | undefined =>
+  links.find(({ alias, group }) => group !== REAPER_GROUP && isMarked(alias, mark));

@@ -1,0 +1,136 @@
+import { formatAddress, formatPrefix, network, parseAddress, parsePrefix } from '@nsm/ip';
+import { parseNetns } from '@nsm/netlink';
+import { formatAlias, isTombstone } from './alias.ts';
+import { type End, endsOf, type Plan, type Vxlan } from './plan.ts';
+
+/** A plan cannot be made or carried out as asked. `field` names the value that is wrong, the message says what to do. */
+export class PlanError extends Error {
+  override readonly name = 'PlanError';
+  readonly field: string;
+
+  constructor(field: string, problem: string, cause?: unknown) {
+    super(`${field}: ${problem}`, cause === undefined ? undefined : { cause });
+    this.field = field;
+  }
+}
+
+const MAX_VNI = 0xffffff;
+const ALIAS_BYTES = 255;
+/** RFC 791: what every link has to carry. The kernel's limit for veth and vxlan is 65535. */
+const MTU = { min: 68, max: 65535 } as const;
+
+/** Checks a whole plan. @throws PlanError for the first field that is not as `Plan` describes it */
+export function checkPlan(plan: Plan): void {
+  if (plan.id === '' || hasControl(plan.id))
+    throw new PlanError('id', `${quote(plan.id)} is not a connection id`);
+  if (plan.owner !== undefined && hasControl(plan.owner))
+    throw new PlanError('owner', `${quote(plan.owner)} has characters that cannot be shown`);
+  const alias = formatAlias({ ...plan, side: 'endpoint' });
+  if (Buffer.byteLength(alias) > ALIAS_BYTES)
+    throw new PlanError(
+      'id',
+      `${quote(alias)} is longer than the ${ALIAS_BYTES} bytes of a link alias`,
+    );
+  for (const { side, end } of endsOf(plan)) checkEnd(side, end);
+  if (plan.link.kind === 'vxlan') {
+    checkTunnel(plan.link);
+    return;
+  }
+  const { client, endpoint } = plan.link;
+  if (client.netns === endpoint.netns && client.name === endpoint.name)
+    throw new PlanError(
+      'endpoint.name',
+      `both ends are in ${client.netns} and named ${client.name}: name one of them differently`,
+    );
+}
+
+/** Checks an interface name as the kernel does (dev_valid_name), plus our own reservation. @throws PlanError */
+function checkName(field: string, name: string): void {
+  const bytes = Buffer.byteLength(name);
+  if (bytes < 1 || bytes > 15)
+    throw new PlanError(field, `${quote(name)} has ${bytes} bytes: an interface name has 1 to 15`);
+  if (name === '.' || name === '..' || /[\s/:\0]/.test(name) || hasControl(name))
+    throw new PlanError(
+      field,
+      `${quote(name)} is not an interface name: leave out spaces, slashes and colons`,
+    );
+  if (isTombstone(name))
+    throw new PlanError(field, `${quote(name)} is reserved for links that wait to be deleted`);
+}
+
+/** Checks a namespace reference. @throws PlanError */
+function checkNetns(field: string, url: string): void {
+  if (parseNetns(url) === undefined)
+    throw new PlanError(
+      field,
+      `${quote(url)} is not a namespace reference inode://<dev>/<ino>: pass the namespace's descriptor over a unix socket`,
+    );
+}
+
+/** Checks a VXLAN network identifier. @throws PlanError */
+function checkVni(field: string, vni: number): void {
+  if (!Number.isInteger(vni) || vni < 1 || vni > MAX_VNI)
+    throw new PlanError(
+      field,
+      `${vni} is not a VXLAN network identifier: choose one of 1 to ${MAX_VNI}`,
+    );
+}
+
+/** Checks an MTU. @throws PlanError */
+export function checkMtu(field: string, mtu: number): void {
+  if (!Number.isInteger(mtu) || mtu < MTU.min || mtu > MTU.max)
+    throw new PlanError(field, `${mtu} is not an MTU: choose one of ${MTU.min} to ${MTU.max}`);
+}
+
+/** Checks a unicast link-layer address. @throws PlanError */
+export function checkMac(field: string, mac: string): void {
+  if (!/^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/.test(mac) || mac === '00:00:00:00:00:00')
+    throw new PlanError(field, `${quote(mac)} is not a unicast MAC address in lower case`);
+}
+
+function checkEnd(side: string, end: End): void {
+  checkNetns(`${side}.netns`, end.netns);
+  checkName(`${side}.name`, end.name);
+  checkMac(`${side}.mac`, end.mac);
+  if (end.mtu !== undefined) checkMtu(`${side}.mtu`, end.mtu);
+  for (const address of end.addresses) canonical(`${side}.addresses`, address, prefixText);
+  for (const route of end.routes) {
+    canonical(`${side}.routes`, route.to, networkText);
+    if (route.via !== undefined) canonical(`${side}.routes`, route.via, addressText);
+  }
+  for (const neighbour of end.neighbours) {
+    canonical(`${side}.neighbours`, neighbour.to, addressText);
+    checkMac(`${side}.neighbours`, neighbour.mac);
+  }
+}
+
+function checkTunnel({ vni, local, remote, port }: Vxlan): void {
+  checkVni('vni', vni);
+  canonical('local', local, addressText);
+  canonical('remote', remote, addressText);
+  if (parseAddress(local).family !== parseAddress(remote).family)
+    throw new PlanError(
+      'remote',
+      `${remote} and ${local} are of different families: a tunnel has one`,
+    );
+  if (!Number.isInteger(port) || port < 1 || port > 65535)
+    throw new PlanError('port', `${port} is not a UDP port: choose one of 1 to 65535`);
+}
+
+const prefixText = (text: string): string => formatPrefix(parsePrefix(text));
+const networkText = (text: string): string => formatPrefix(network(parsePrefix(text)));
+const addressText = (text: string): string => formatAddress(parseAddress(text));
+
+function canonical(field: string, text: string, format: (text: string) => string): void {
+  let wanted: string;
+  try {
+    wanted = format(text);
+  } catch (error) {
+    throw new PlanError(field, error instanceof Error ? error.message : String(error), error);
+  }
+  if (wanted !== text)
+    throw new PlanError(field, `${quote(text)} is not canonical: write ${wanted}`);
+}
+
+const hasControl = (text: string): boolean => /\p{Cc}/u.test(text);
+const quote = (text: string): string => JSON.stringify(text);

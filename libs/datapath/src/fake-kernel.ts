@@ -1,0 +1,288 @@
+import { contains, formatPrefix, network, parseAddress, parsePrefix } from '@nsm/ip';
+import { NetlinkError } from '@nsm/netlink';
+import { DatapathError } from './error.ts';
+import type { Birth, Change, Device, Kernel, LinkState, Namespace, Tunnel } from './kernel.ts';
+import type { PlannedNeighbour, PlannedRoute } from './plan.ts';
+
+/** A kernel in memory: as strict as the real one about what reconciling relies on (names, indexes, tunnel numbers, pairs). */
+export interface FakeKernel extends Kernel {
+  /** Every change so far, as `op` words: what a call costs. */
+  readonly operations: readonly string[];
+  /** Sysctls written, by namespace and path. */
+  readonly sysctls: ReadonlyMap<string, string>;
+  /** Ends a namespace and what is in it. */
+  removeNetns(netns: string): void;
+  /** The same kernel as a forwarder in the namespace `node` sees it: tunnel numbers are unique per node. */
+  forNode(node: string): Kernel;
+  /** Whether a packet from `netns` to `dst` would arrive: a route out, over a wire or tunnel whose other end is up and has `dst`. */
+  reaches(netns: string, dst: string): boolean;
+  /** The namespaces that were ever entered and still exist. */
+  namespaces(): string[];
+}
+
+interface Entry {
+  state: LinkState;
+  addresses: string[];
+  routes: PlannedRoute[];
+  neighbours: PlannedNeighbour[];
+  /** The other end of a pair. */
+  pair?: { readonly netns: string; readonly index: number };
+  /** The node whose addresses carry a tunnel. */
+  node?: string;
+}
+
+const ERRNO = { ENODEV: 19, EEXIST: 17, ENETDOWN: 100, EINVAL: 22 } as const;
+const HOME = 'inode://0/1';
+
+/** An empty kernel in which every namespace exists until it is removed. */
+export function createFakeKernel(): FakeKernel {
+  const spaces = new Map<string, Map<number, Entry>>([[HOME, new Map()]]);
+  const gone = new Set<string>();
+  const operations: string[] = [];
+  const sysctls = new Map<string, string>();
+  let lastIndex = 0x2000_0000;
+
+  const linksOf = (netns: string): Map<number, Entry> => {
+    const links = spaces.get(netns) ?? new Map<number, Entry>();
+    spaces.set(netns, links);
+    return links;
+  };
+  const add = (netns: string, birth: Birth, kind: string, tunnel?: Tunnel): Entry => {
+    const links = linksOf(netns);
+    const words = `ip -n ${netns} link add ${birth.name} type ${kind}`;
+    if (links.has(birth.index) || named(links, birth.name)) throw refusal(words, 'EEXIST');
+    const { name, index, mac, mtu = 1500 } = birth;
+    const base = { name, index, mac, mtu, alias: '', up: false, group: 0, kind };
+    const entry: Entry = {
+      state: tunnel === undefined ? base : { ...base, vxlan: tunnel },
+      addresses: [],
+      routes: [],
+      neighbours: [],
+    };
+    links.set(index, entry);
+    return entry;
+  };
+  const drop = (netns: string, entry: Entry): void => {
+    linksOf(netns).delete(entry.state.index);
+    if (entry.pair !== undefined) linksOf(entry.pair.netns).delete(entry.pair.index);
+  };
+  const born = (netns: string, change: Change): void => {
+    if (change.op === 'add-veth') {
+      const one = add(netns, change.link, 'veth');
+      const { netns: there } = change.peerIn;
+      try {
+        const other = add(there, change.peer, 'veth');
+        one.pair = { netns: there, index: other.state.index };
+        other.pair = { netns, index: one.state.index };
+        one.state = { ...one.state, peer: other.state.index };
+        other.state = { ...other.state, peer: one.state.index };
+      } catch (error) {
+        drop(netns, one);
+        throw error;
+      }
+    }
+    if (change.op === 'add-vxlan') {
+      const { vni, port } = change.tunnel;
+      const taken = [...spaces.values()]
+        .flatMap((links) => [...links.values()])
+        .some(
+          ({ state, node }) =>
+            node === netns && state.vxlan?.vni === vni && state.vxlan.port === port,
+        );
+      const words = `ip -n ${netns} link add ${change.link.name} type vxlan id ${vni} dstport ${port}`;
+      if (taken)
+        throw refusal(words, 'EEXIST', 'A VXLAN device with the specified VNI already exists');
+      add(change.bornIn.netns, change.link, 'vxlan', change.tunnel).node = netns;
+    }
+  };
+  const apply = (netns: string, change: Change): void => {
+    operations.push(change.op);
+    const links = linksOf(netns);
+    if (change.op === 'add-veth' || change.op === 'add-vxlan') born(netns, change);
+    else if (change.op === 'sysctl')
+      sysctls.set(`${netns} ${change.sysctl.path}`, change.sysctl.value);
+    else if (change.op === 'delete-group') {
+      for (const entry of [...links.values()])
+        if (entry.state.group === change.group) drop(netns, entry);
+    } else {
+      const entry = links.get(change.dev.index);
+      if (entry !== undefined) onLink(netns, links, entry, change, () => drop(netns, entry));
+      else if (change.op !== 'delete' && !change.op.startsWith('no-'))
+        throw noDevice(netns, change.dev);
+    }
+  };
+  const open = (netns: string): Namespace => ({
+    netns,
+    link: (by) =>
+      typeof by === 'number' ? linksOf(netns).get(by)?.state : named(linksOf(netns), by)?.state,
+    links: () => [...linksOf(netns).values()].map(({ state }) => state),
+    programmed: (index) => {
+      const { addresses, routes, neighbours } = linksOf(netns).get(index) ?? {
+        addresses: [],
+        routes: [],
+        neighbours: [],
+      };
+      return {
+        addresses: [...addresses],
+        routes: [...routes],
+        neighbours: neighbours.filter(({ state }) => state === 'permanent'),
+      };
+    },
+    apply: (changes) => {
+      let first: Error | undefined;
+      for (const change of changes)
+        try {
+          apply(netns, change);
+        } catch (error) {
+          first ??= error instanceof Error ? error : new Error(String(error));
+        }
+      if (first !== undefined) throw first;
+    },
+    leave: () => undefined,
+  });
+
+  const farEnd = (out: Entry): Entry | undefined => {
+    const tunnel = out.state.vxlan;
+    if (tunnel === undefined) return out.pair && linksOf(out.pair.netns).get(out.pair.index);
+    return [...spaces.values()]
+      .flatMap((links) => [...links.values()])
+      .find(
+        ({ state: { vxlan } }) =>
+          vxlan?.vni === tunnel.vni &&
+          vxlan.local === tunnel.remote &&
+          vxlan.remote === tunnel.local,
+      );
+  };
+  const kernel: Kernel = {
+    enter: (netns) => {
+      if (!gone.has(netns)) return open(netns);
+      const message = `network namespace ${netns} not found`;
+      throw new DatapathError({ message, code: 'ENOENT', operation: '' });
+    },
+    home: () => open(HOME),
+    newIndex: () => (lastIndex += 1),
+  };
+
+  return {
+    ...kernel,
+    operations,
+    sysctls,
+    forNode: (node) => ({ ...kernel, home: () => open(node) }),
+    reaches: (netns, dst) => {
+      const out = routeOut(linksOf(netns), dst);
+      const far = out && farEnd(out);
+      return (
+        far?.state.up === true && far.addresses.some((address) => address.split('/')[0] === dst)
+      );
+    },
+    removeNetns: (netns) => {
+      for (const entry of [...linksOf(netns).values()]) drop(netns, entry);
+      gone.add(netns);
+      spaces.delete(netns);
+    },
+    namespaces: () => [...spaces.keys()].filter((netns) => netns !== HOME && !gone.has(netns)),
+  };
+}
+
+/** The link of the longest matching route, of those that are up. */
+function routeOut(links: ReadonlyMap<number, Entry>, dst: string): Entry | undefined {
+  const to = parseAddress(dst);
+  return [...links.values()]
+    .filter(({ state }) => state.up)
+    .flatMap((entry) => entry.routes.map((route) => ({ entry, prefix: parsePrefix(route.to) })))
+    .filter(({ prefix }) => contains(prefix, to))
+    .toSorted((a, b) => b.prefix.length - a.prefix.length)[0]?.entry;
+}
+
+type LinkOp = Exclude<Change, { op: 'add-veth' | 'add-vxlan' | 'sysctl' | 'delete-group' }>;
+
+function onLink(
+  netns: string,
+  links: Map<number, Entry>,
+  entry: Entry,
+  change: LinkOp,
+  drop: () => void,
+): void {
+  switch (change.op) {
+    case 'delete': {
+      drop();
+      return;
+    }
+    case 'set': {
+      const { addrGenMode: _, ...to } = change.to;
+      const holder = to.name === undefined ? undefined : named(links, to.name);
+      if (holder !== undefined && holder !== entry)
+        throw refusal(
+          `ip -n ${netns} link set dev ${change.dev.name} name ${to.name ?? ''}`,
+          'EEXIST',
+        );
+      if (to.mac !== undefined && to.mac !== entry.state.mac) entry.neighbours = [];
+      entry.state = { ...entry.state, ...to };
+      // The kernel flushes IPv6 addresses and all routes of a link that goes down.
+      if (to.up === false) {
+        entry.routes = [];
+        entry.addresses = entry.addresses.filter((address) => !isSix(address));
+        entry.neighbours = [];
+      }
+      return;
+    }
+    case 'address': {
+      const host = (address: string): string => address.split('/')[0] ?? '';
+      const six = isSix(change.address);
+      const known = entry.addresses.some((address) =>
+        six ? host(address) === host(change.address) : address === change.address,
+      );
+      if (!known) entry.addresses.push(change.address);
+      return;
+    }
+    case 'no-address':
+      removeAddress(entry, change.address);
+      return;
+    case 'route':
+      if (!entry.state.up)
+        throw refusal(
+          `ip -n ${netns} route replace ${change.route.to} dev ${entry.state.name}`,
+          'ENETDOWN',
+        );
+      entry.routes = [...entry.routes.filter(({ to }) => to !== change.route.to), change.route];
+      return;
+    case 'no-route':
+      entry.routes = entry.routes.filter(({ to }) => to !== change.route.to);
+      return;
+    case 'neighbour':
+      entry.neighbours = [
+        ...entry.neighbours.filter(({ to }) => to !== change.neighbour.to),
+        change.neighbour,
+      ];
+      return;
+    case 'no-neighbour':
+      entry.neighbours = entry.neighbours.filter(({ to }) => to !== change.neighbour.to);
+      return;
+  }
+}
+
+/** As the kernel does, an IPv4 address takes the later ones of its subnet along, and the last one the routes and neighbours. */
+function removeAddress(entry: Entry, address: string): void {
+  const at = entry.addresses.indexOf(address);
+  if (at === -1) return;
+  const subnet = (text: string): string => formatPrefix(network(parsePrefix(text)));
+  const goes = (other: string, i: number): boolean =>
+    i === at || (!isSix(address) && i > at && subnet(other) === subnet(address));
+  entry.addresses = entry.addresses.filter((other, i) => !goes(other, i));
+  if (isSix(address) || entry.addresses.some((other) => !isSix(other))) return;
+  entry.routes = entry.routes.filter(({ to }) => isSix(to));
+  entry.neighbours = entry.neighbours.filter(({ to }) => isSix(to));
+}
+
+const isSix = (text: string): boolean => text.includes(':');
+
+const named = (links: ReadonlyMap<number, Entry>, name: string): Entry | undefined =>
+  [...links.values()].find(({ state }) => state.name === name);
+
+const refusal = (words: string, code: keyof typeof ERRNO, detail = ''): DatapathError => {
+  const { message, errno } = new NetlinkError(words, { errno: ERRNO[code], detail });
+  return new DatapathError({ message, code, errno, operation: words });
+};
+
+const noDevice = (netns: string, { name }: Device): DatapathError =>
+  refusal(`ip -n ${netns} link set dev ${name}`, 'ENODEV');

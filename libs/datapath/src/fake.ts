@@ -1,0 +1,104 @@
+import { isTombstone } from './alias.ts';
+import { reap } from './bury.ts';
+import { takeCensus } from './census.ts';
+import { checkPlan } from './check.ts';
+import type { Datapath } from './datapath.ts';
+import { DatapathError } from './error.ts';
+import { createFakeKernel, type FakeKernel } from './fake-kernel.ts';
+import { createReconciler } from './reconcile.ts';
+import { showNamespaces } from './show.ts';
+
+/** A datapath over a kernel in memory, for tests of what is built on it. The reconciling is the real one. */
+export interface FakeDatapath extends Datapath {
+  /**
+   * The state as `ip` commands, one per line. `labels` gives namespaces their names in the text and says which ones to show;
+   * all of them by their reference when absent.
+   */
+  show(labels?: Readonly<Record<string, string>>): string[];
+  /** The next call of `ensure`, `remove` or `census` is refused with this code, before it does anything. */
+  failNext(code: string, message?: string): void;
+  /** Every change made so far, in order: `add-veth`, `set`, `address`, `no-route`, ... Asking twice must not add to it. */
+  readonly operations: readonly string[];
+  /** Sysctls written, by `<namespace> <path>`. */
+  readonly sysctls: ReadonlyMap<string, string>;
+  /** Puts a link there that is not the mesh's. */
+  addForeign(netns: string, name: string): void;
+  /** `ip link set dev NAME down`, as a workload may do with its own interface. */
+  takeDown(netns: string, name: string): void;
+  /** Ends a namespace, as when its pod dies. */
+  removeNetns(netns: string): void;
+  /** Whether a packet from `netns` to `dst` would arrive: a route out, over a wire or tunnel whose other end is up and has `dst`. */
+  reaches(netns: string, dst: string): boolean;
+}
+
+/** Where a fake datapath works. */
+export interface FakeDatapathOptions {
+  /** A kernel that several of them share, as the forwarders of several nodes do in a test of tunnels. @default one of its own */
+  readonly kernel?: FakeKernel;
+  /** Whose tunnels they are; the datapaths of one kernel differ in it. @default one node */
+  readonly node?: string;
+}
+
+export { createFakeKernel, type FakeKernel };
+
+/** A datapath in memory; removed links are reaped before the call returns. */
+export function createFakeDatapath({
+  kernel = createFakeKernel(),
+  node,
+}: FakeDatapathOptions = {}): FakeDatapath {
+  const buried: string[] = [];
+  const reconciler = createReconciler(node === undefined ? kernel : kernel.forNode(node), (netns) =>
+    buried.push(netns),
+  );
+  let failure: DatapathError | undefined;
+
+  const call = async <T>(run: () => T): Promise<T> => {
+    const refused = failure;
+    failure = undefined;
+    if (refused !== undefined) throw refused;
+    try {
+      return run();
+    } finally {
+      for (const netns of buried.splice(0)) reap(kernel, netns);
+    }
+  };
+
+  return {
+    ensure: (plan, was) =>
+      call(() => {
+        checkPlan(plan);
+        reconciler.ensure(plan, was);
+      }),
+    remove: (plan) =>
+      call(() => {
+        checkPlan(plan);
+        reconciler.remove(plan);
+      }),
+    census: () => call(() => takeCensus(kernel, kernel.namespaces())),
+    close: async () => undefined,
+    show: (labels) =>
+      showNamespaces(
+        kernel,
+        labels ?? Object.fromEntries(kernel.namespaces().map((netns) => [netns, netns])),
+      ),
+    failNext: (code, message = `refused by the test (${code})`) => {
+      failure = new DatapathError({ message, code, operation: '' });
+    },
+    operations: kernel.operations,
+    sysctls: kernel.sysctls,
+    addForeign: (netns, name) => {
+      if (isTombstone(name)) throw new Error(`${name} is a name of removed links`);
+      const space = kernel.enter(netns);
+      const link = { name, index: kernel.newIndex(), mac: '02:00:00:00:00:ff' };
+      const peer = { name: `${name}-peer`, index: kernel.newIndex(), mac: '02:00:00:00:00:fe' };
+      space.apply([{ op: 'add-veth', link, peer, peerIn: kernel.home() }]);
+    },
+    takeDown: (netns, name) => {
+      const space = kernel.enter(netns);
+      const dev = space.link(name);
+      if (dev !== undefined) space.apply([{ op: 'set', dev, to: { up: false } }]);
+    },
+    removeNetns: (netns) => kernel.removeNetns(netns),
+    reaches: (netns, dst) => kernel.reaches(netns, dst),
+  };
+}

@@ -1,0 +1,19 @@
+export { formatAlias, type Mark, parseAlias } from './alias.ts';
+export type { Census, CountedLink } from './census.ts';
+export { PlanError } from './check.ts';
+export { createDatapath, type Datapath, type DatapathOptions } from './datapath.ts';
+export { DatapathError } from './error.ts';
+export {
+  type End,
+  endsOf,
+  type Plan,
+  type PlannedNeighbour,
+  type PlannedRoute,
+  samePlan,
+  type Side,
+  type Sysctl,
+  type Veth,
+  type Vxlan,
+} from './plan.ts';
+export { planFrom, vxlanMtu } from './plan-from.ts';
+export type { Wire, WireContext, WireIpContext, WireMechanism, WireRoute } from './wire.ts';

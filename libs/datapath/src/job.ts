@@ -1,0 +1,33 @@
+import type { Census } from './census.ts';
+import type { Failure } from './error.ts';
+import type { Plan } from './plan.ts';
+
+/** What the kernel thread can be asked. */
+export type Job =
+  | { readonly job: 'ensure'; readonly plan: Plan; readonly was?: Plan }
+  | { readonly job: 'remove'; readonly plan: Plan }
+  | { readonly job: 'census' }
+  | { readonly job: 'reap'; readonly netns: string };
+
+/** What a job answers. */
+export type Result<J extends Job> = J extends { job: 'census' } ? Census : undefined;
+
+/** One job on its way to the thread. */
+export interface Call {
+  readonly id: number;
+  readonly job: Job;
+}
+
+/** The thread's answer; jobs are answered in order. `buried` are namespaces with work for the reaper, also after a failure. */
+export interface Reply {
+  readonly id: number;
+  readonly result?: Census;
+  readonly failure?: Failure;
+  readonly buried: readonly string[];
+}
+
+/** What a thread is started with. */
+export interface ThreadData {
+  /** The namespace to live in. */
+  readonly node?: string;
+}

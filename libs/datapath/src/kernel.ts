@@ -1,0 +1,103 @@
+import type { End, PlannedNeighbour, PlannedRoute, Sysctl } from './plan.ts';
+
+/** What reconciling needs of a kernel: narrow enough for a fake to be honest. Everything is synchronous. */
+export interface Kernel {
+  /** Opens a namespace `inode://<dev>/<ino>` until `leave`. @throws Error with code ENOENT when it does not exist (any more) */
+  enter(netns: string): Namespace;
+  /** The node's own namespace, whose addresses carry the tunnels. */
+  home(): Namespace;
+  /** An interface index that is most probably free everywhere. */
+  newIndex(): number;
+}
+
+/** One namespace while it is open. */
+export interface Namespace {
+  readonly netns: string;
+  link(by: string | number): LinkState | undefined;
+  links(): LinkState[];
+  /** What is programmed on a link, without what the kernel puts there by itself. */
+  programmed(index: number): Programmed;
+  /**
+   * Makes changes in order, in as few calls as it can. The kernel goes on after a refusal.
+   * @throws Error with the code of the first change that was refused; removing what is not there is no refusal
+   */
+  apply(changes: readonly Change[]): void;
+  leave(): void;
+}
+
+/** A link as the kernel has it. */
+export interface LinkState {
+  readonly index: number;
+  readonly name: string;
+  readonly alias: string;
+  readonly up: boolean;
+  readonly mtu: number;
+  readonly mac: string;
+  readonly group: number;
+  readonly kind: string;
+  /** veth: index of the other end in its own namespace. */
+  readonly peer?: number;
+  readonly vxlan?: Tunnel;
+}
+
+/** The identity of a tunnel device. */
+export interface Tunnel {
+  readonly vni: number;
+  readonly local: string;
+  readonly remote: string;
+  readonly port: number;
+}
+
+/** What the kernel has on a link, in the texts of a plan. */
+export type Programmed = Pick<End, 'addresses' | 'routes' | 'neighbours'>;
+
+/** A link at its birth. */
+export interface Birth {
+  readonly name: string;
+  readonly index: number;
+  readonly mac: string;
+  readonly mtu?: number;
+}
+
+/** Which link a change is about. */
+export interface Device {
+  readonly index: number;
+  readonly name: string;
+}
+
+/** What is set on a link that exists. */
+interface LinkSetting {
+  readonly name?: string;
+  readonly alias?: string;
+  readonly mtu?: number;
+  readonly mac?: string;
+  readonly group?: number;
+  readonly up?: boolean;
+  readonly addrGenMode?: 'none';
+}
+
+/** One change, in the words of `ip`. */
+export type Change =
+  | {
+      readonly op: 'add-veth';
+      readonly link: Birth;
+      readonly peer: Birth;
+      readonly peerIn: Namespace;
+    }
+  | {
+      readonly op: 'add-vxlan';
+      readonly link: Birth;
+      readonly bornIn: Namespace;
+      readonly tunnel: Tunnel;
+    }
+  | { readonly op: 'set'; readonly dev: Device; readonly to: LinkSetting }
+  | { readonly op: 'delete'; readonly dev: Device }
+  | { readonly op: 'delete-group'; readonly group: number }
+  | { readonly op: 'address' | 'no-address'; readonly dev: Device; readonly address: string }
+  | { readonly op: 'route' | 'no-route'; readonly dev: Device; readonly route: PlannedRoute }
+  | {
+      readonly op: 'neighbour' | 'no-neighbour';
+      readonly dev: Device;
+      readonly neighbour: PlannedNeighbour;
+    }
+  | { readonly op: 'sysctl'; readonly sysctl: Sysctl };

@@ -1,0 +1,161 @@
+import { closeSync } from 'node:fs';
+import { randomInt } from 'node:crypto';
+import { formatAddress, formatPrefix } from '@nsm/ip';
+import {
+  createNetnsFinder,
+  formatNetns,
+  getLink,
+  type Link,
+  listAddresses,
+  listLinks,
+  listNeighbours,
+  listRoutes,
+  NetlinkError,
+  netnsOf,
+  openRtnetlink,
+  parseNetns,
+  type Rtnetlink,
+  RTPROT_STATIC,
+  writeSysctl,
+} from '@nsm/netlink';
+import { PlanError } from './check.ts';
+import { DatapathError, failureOf } from './error.ts';
+import type { Change, Kernel, LinkState, Namespace, Programmed } from './kernel.ts';
+import type { Sysctl } from './plan.ts';
+import { requestOf } from './request.ts';
+
+/** Interface indexes we choose: far above those the kernel hands out, and enough of them that drawing one twice is news. */
+const INDEXES = { min: 0x2000_0000, max: 0x7000_0000 } as const;
+
+/** The kernel this process runs on. The thread's own namespace is home: its addresses carry the tunnels. */
+export function createNetlinkKernel(): Kernel {
+  const finder = createNetnsFinder();
+  /** Open namespaces and their descriptors, which births need and nobody else shall see. */
+  const descriptors = new WeakMap<Namespace, number>();
+  const fdOf = (space: Namespace): number => {
+    const fd = descriptors.get(space);
+    if (fd === undefined) throw new Error(`namespace ${space.netns} is not open`);
+    return fd;
+  };
+
+  const open = (netns: string, fd: number | undefined): Namespace => {
+    const rtnetlink = openRtnetlink(fd);
+    const space: Namespace = {
+      netns,
+      link: (by) => {
+        const link = getLink(rtnetlink, by);
+        return link && stateOf(link);
+      },
+      links: () => listLinks(rtnetlink).map(stateOf),
+      programmed: (index) => programmedOn(rtnetlink, index),
+      apply: (changes) => applyAll(rtnetlink, changes, netns, fd, fdOf),
+      leave: () => {
+        rtnetlink.close();
+        if (fd !== undefined) closeSync(fd);
+      },
+    };
+    if (fd !== undefined) descriptors.set(space, fd);
+    return space;
+  };
+
+  return {
+    enter: (netns) => {
+      const ref = parseNetns(netns);
+      if (ref === undefined)
+        throw new PlanError('netns', `${JSON.stringify(netns)} is not inode://<dev>/<ino>`);
+      const fd = finder.open(ref);
+      try {
+        return open(netns, fd);
+      } catch (error) {
+        closeSync(fd);
+        throw error;
+      }
+    },
+    home: () => open(formatNetns(netnsOf('/proc/thread-self/ns/net')), undefined),
+    newIndex: () => randomInt(INDEXES.min, INDEXES.max),
+  };
+}
+
+/** Netlink changes that follow each other go in one send; a sysctl is a file and stands between two of them. */
+function applyAll(
+  rtnetlink: Rtnetlink,
+  changes: readonly Change[],
+  netns: string,
+  fd: number | undefined,
+  fdOf: (space: Namespace) => number,
+): void {
+  let batch: Exclude<Change, { op: 'sysctl' }>[] = [];
+  const flush = (): void => {
+    const requests = batch.map((change) => requestOf(change, fdOf));
+    batch = [];
+    try {
+      rtnetlink.request(requests);
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error;
+      const where = (text: string): string => text.replace(/^ip /, `ip -n ${netns} `);
+      const { code, errno } = error;
+      throw new DatapathError(
+        { message: where(error.message), operation: where(error.operation), code, errno },
+        error,
+      );
+    }
+  };
+  for (const change of changes)
+    if (change.op === 'sysctl') {
+      flush();
+      setSysctl(change.sysctl, netns, fd);
+    } else batch.push(change);
+  flush();
+}
+
+function setSysctl({ path, value, optional }: Sysctl, netns: string, fd: number | undefined): void {
+  try {
+    writeSysctl(fd, path, value);
+  } catch (error) {
+    if (optional === true) return;
+    const operation = `ip netns exec ${netns} sysctl -w ${path}="${value}"`;
+    const failure = failureOf(error);
+    throw new DatapathError(
+      { ...failure, operation, message: `${operation}: ${failure.message}` },
+      error,
+    );
+  }
+}
+
+function stateOf({ vxlan, ...link }: Link): LinkState {
+  const { index, name, alias, up, mtu, mac, group, kind, peer } = link;
+  const state = {
+    index,
+    name,
+    alias,
+    up,
+    mtu,
+    mac,
+    group,
+    kind,
+    ...(peer === undefined ? {} : { peer }),
+  };
+  if (vxlan?.local === undefined || vxlan.remote === undefined) return state;
+  const { vni, port, local, remote } = vxlan;
+  return {
+    ...state,
+    vxlan: { vni, port, local: formatAddress(local), remote: formatAddress(remote) },
+  };
+}
+
+/** Global addresses, static routes and permanent neighbours: the kernel adds the others by itself. */
+const programmedOn = (rtnetlink: Rtnetlink, index: number): Programmed => ({
+  addresses: listAddresses(rtnetlink, index)
+    .filter(({ scope }) => scope === 0)
+    .map(({ address }) => formatPrefix(address)),
+  routes: listRoutes(rtnetlink, index)
+    .filter(({ protocol, type }) => protocol === RTPROT_STATIC && type === 1)
+    .map(({ to, via, scope }) => ({
+      to: formatPrefix(to),
+      ...(via === undefined ? {} : { via: formatAddress(via) }),
+      ...(scope === 'link' ? { scope } : {}),
+    })),
+  neighbours: listNeighbours(rtnetlink, index)
+    .filter(({ state }) => state === 'permanent')
+    .map(({ to, mac, state }) => ({ to: formatAddress(to), mac, state })),
+});

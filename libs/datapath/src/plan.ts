@@ -1,0 +1,101 @@
+/**
+ * What the kernel shall look like for one connection on one hop: a pure value in plain JSON, so that it can be compared, stored and
+ * posted to a thread. Texts are canonical (see `checkPlan`): two plans that mean the same are equal character by character.
+ */
+export interface Plan {
+  /** The connection's id on this hop: the id of this hop's path segment. */
+  readonly id: string;
+  /** Whose plan it is, for example the forwarder's name: several may share a machine. Becomes part of the link alias. */
+  readonly owner?: string;
+  readonly link: Veth | Vxlan;
+}
+
+/** Both ends are on this machine. */
+export interface Veth {
+  readonly kind: 'veth';
+  readonly client: End;
+  readonly endpoint: End;
+}
+
+/** One end is here, the other behind a tunnel. */
+export interface Vxlan {
+  readonly kind: 'vxlan';
+  readonly side: Side;
+  readonly end: End;
+  /** 1..16777215, arbitrated by the kernel per node and port. */
+  readonly vni: number;
+  /** Tunnel addresses, of one family: this node's and the other's. */
+  readonly local: string;
+  readonly remote: string;
+  /** UDP port, on both nodes. */
+  readonly port: number;
+}
+
+/** Which workload an end belongs to. */
+export type Side = 'client' | 'endpoint';
+
+/** A link in a workload's namespace and what is programmed on it (contract part 5). */
+export interface End {
+  /** `inode://<dev>/<ino>` */
+  readonly netns: string;
+  /** Interface name, 1..15 bytes. */
+  readonly name: string;
+  /** Octets. Absent: the kernel's default, and on a change as it is. */
+  readonly mtu?: number;
+  readonly mac: string;
+  /** `address/length` */
+  readonly addresses: readonly string[];
+  readonly routes: readonly PlannedRoute[];
+  readonly neighbours: readonly PlannedNeighbour[];
+  readonly sysctls: readonly Sysctl[];
+  /** No link-local IPv6 address: a wire that carries IPv4 packets only needs none, and each one slows its namespace down. */
+  readonly noLinkLocal?: boolean;
+}
+
+/** A route out of the link. Without `via` the destination is on the link; `scope link` exists for IPv4 only. */
+export interface PlannedRoute {
+  /** Masked `address/length` */
+  readonly to: string;
+  /** The gateway, which counts as on the link. */
+  readonly via?: string;
+  readonly scope?: 'link';
+}
+
+/** The link-layer address of a neighbour. */
+export interface PlannedNeighbour {
+  readonly to: string;
+  readonly mac: string;
+  readonly state: 'permanent' | 'reachable';
+}
+
+/** A setting of the namespace: `path` below /proc/sys. It outlives the link. */
+export interface Sysctl {
+  readonly path: string;
+  readonly value: string;
+  /** A refusal is accepted, as the wire works without it. */
+  readonly optional?: boolean;
+}
+
+/** The ends of a plan with their sides: two of a veth pair, one of a tunnel. */
+export const endsOf = ({ link }: Plan): { readonly side: Side; readonly end: End }[] =>
+  link.kind === 'veth'
+    ? [
+        { side: 'client', end: link.client },
+        { side: 'endpoint', end: link.endpoint },
+      ]
+    : [{ side: link.side, end: link.end }];
+
+/** Whether two plans mean the same. */
+export const samePlan = (a: Plan, b: Plan): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+/** Whether the link of `was` can become that of `plan` without being made anew. */
+export function sameWire(a: Plan, b: Plan): boolean {
+  const identity = ({ id, link, ...plan }: Plan): string =>
+    JSON.stringify([
+      id,
+      link.kind,
+      ...endsOf({ id, link, ...plan }).map(({ side, end }) => [side, end.netns]),
+      ...(link.kind === 'vxlan' ? [link.vni, link.local, link.remote, link.port] : []),
+    ]);
+  return identity(a) === identity(b);
+}

@@ -1,0 +1,142 @@
+import { adjust } from './adjust.ts';
+import { isMarked, REAPER_GROUP } from './alias.ts';
+import { birth } from './birth.ts';
+import { bury, findMarked, reap } from './bury.ts';
+import { DatapathError } from './error.ts';
+import type { Kernel, LinkState } from './kernel.ts';
+import { type OpenEnd, withEnds } from './open.ts';
+import { endsOf, type Plan, samePlan, sameWire } from './plan.ts';
+
+/** Makes a kernel match plans. Synchronous; both functions may be called any number of times with the same plan. */
+export interface Reconciler {
+  /**
+   * Makes the kernel match `plan`. `was` is the plan that this one replaces, if the caller knows it. A link that is there already,
+   * ours and whole is adjusted, never made anew. When it fails, what it made is removed and what it changed is put back.
+   * @throws Error with code ENOENT (namespace gone), EEXIST (name or VNI taken), or the kernel's
+   */
+  ensure(plan: Plan, was?: Plan): void;
+  /** Takes the links of a plan out of service at once. What is not there, or not ours, is left alone. */
+  remove(plan: Plan): void;
+}
+
+/** How many namespaces and tunnels are remembered: more than can wait at one time, and little memory. */
+const REMEMBERED = 4096;
+
+/** A reconciler for one kernel; `onBuried` hears of every namespace in which a link waits for the reaper. */
+export function createReconciler(kernel: Kernel, onBuried: (netns: string) => void): Reconciler {
+  /** Namespaces whose links were looked through once: a restarted process finds there what its predecessor left. */
+  const seen = new Set<string>();
+  /** Buried tunnels by number and port, which they keep until they are reaped. */
+  const graves = new Map<string, string>();
+
+  const remove = (plan: Plan): void => {
+    for (const { side, end } of endsOf(plan)) {
+      if (!bury(kernel, { id: plan.id, side }, end)) continue;
+      if (plan.link.kind === 'vxlan') graves.set(`${plan.link.vni}/${plan.link.port}`, end.netns);
+      onBuried(end.netns);
+    }
+    forgetOldest(graves);
+  };
+
+  const freeTunnel = (tunnel: string): void => {
+    const netns = graves.get(tunnel);
+    graves.delete(tunnel);
+    if (netns !== undefined) reap(kernel, netns);
+  };
+
+  const rebuild = (plan: Plan, was: Plan): void => {
+    remove(was);
+    try {
+      ensure(plan);
+    } catch (error) {
+      try {
+        ensure(was);
+      } catch {
+        // The first error is the one to know; the old wire comes back with the next refresh.
+      }
+      throw error;
+    }
+  };
+
+  const ensure = (plan: Plan, was?: Plan): void => {
+    if (was !== undefined && !sameWire(plan, was)) rebuild(plan, was);
+    else withEnds(kernel, plan, (ends) => ensureWire(plan, was, ends));
+  };
+
+  const ensureWire = (plan: Plan, was: Plan | undefined, ends: readonly OpenEnd[]): void => {
+    const before = endsOf(was ?? plan);
+    const links = ends.map((end, i) => linkOf(plan, end, before[i]?.end.name ?? end.end.name));
+    ends.forEach((end, i) => refuseForeign(plan, end, links[i]));
+    const present = links.filter((link) => link !== undefined);
+    if (present.length === ends.length && isWhole(plan, present)) {
+      const same = was !== undefined && samePlan(plan, was) && present.every(({ up }) => up);
+      if (!same) adjust(ends, present, was);
+      return;
+    }
+    ends.forEach((end, i) => clear(plan, end, links[i], was !== undefined));
+    birth(kernel, plan, ends, freeTunnel);
+  };
+
+  /** Removes what is left of an end that is to be born: a broken link, or what an earlier process or a rename has left. */
+  const clear = (
+    plan: Plan,
+    { side, space }: OpenEnd,
+    link: LinkState | undefined,
+    expected: boolean,
+  ): void => {
+    if (link !== undefined) space.apply([{ op: 'delete', dev: link }]);
+    if (seen.has(space.netns) && !expected) return;
+    seen.add(space.netns);
+    forgetOldest(seen);
+    const links = space.links();
+    const left = findMarked(links, { id: plan.id, side });
+    if (left !== undefined) space.apply([{ op: 'delete', dev: left }]);
+    if (links.some(({ group }) => group === REAPER_GROUP)) onBuried(space.netns);
+  };
+
+  return { ensure, remove };
+}
+
+/** Our link under the name it had, or whatever has the name it shall have. */
+function linkOf(
+  { id }: Plan,
+  { side, end, space }: OpenEnd,
+  before: string,
+): LinkState | undefined {
+  const old = before === end.name ? undefined : space.link(before);
+  return old !== undefined && isMarked(old.alias, { id, side }) ? old : space.link(end.name);
+}
+
+function refuseForeign(
+  { id }: Plan,
+  { side, end, space }: OpenEnd,
+  link: LinkState | undefined,
+): void {
+  if (link === undefined || isMarked(link.alias, { id, side })) return;
+  const whose = link.alias === '' ? 'not of the mesh' : `marked ${JSON.stringify(link.alias)}`;
+  const operation = `ip -n ${space.netns} link add ${end.name}`;
+  const problem = `there is a ${link.kind || 'hardware'} link of that name already, ${whose}; ask for another interface name`;
+  throw new DatapathError({
+    message: `${operation}: File exists (EEXIST): ${problem}`,
+    code: 'EEXIST',
+    errno: 17,
+    operation,
+  });
+}
+
+/** Whether the links found are the ends of one wire of this plan. */
+function isWhole({ link }: Plan, [first, second]: readonly LinkState[]): boolean {
+  if (link.kind === 'veth')
+    return first?.kind === 'veth' && first.peer === second?.index && second?.peer === first.index;
+  const { vni, local, remote, port } = link;
+  const found = first?.vxlan;
+  return (
+    found?.vni === vni && found.local === local && found.remote === remote && found.port === port
+  );
+}
+
+function forgetOldest(memory: Set<string> | Map<string, string>): void {
+  if (memory.size <= REMEMBERED) return;
+  const [oldest] = memory.keys();
+  if (oldest !== undefined) memory.delete(oldest);
+}

@@ -1,0 +1,61 @@
+import { parseAddress, parsePrefix } from '@nsm/ip';
+import {
+  addressDelete,
+  addressReplace,
+  linkDelete,
+  linkDeleteGroup,
+  linkSet,
+  neighbourDelete,
+  neighbourReplace,
+  type Request,
+  type Route,
+  routeDelete,
+  routeReplace,
+  vethAdd,
+  vxlanAdd,
+} from '@nsm/netlink';
+import type { Change, Namespace } from './kernel.ts';
+import type { PlannedRoute } from './plan.ts';
+
+/** The netlink message of a change. `fdOf` gives the descriptor of an open namespace. */
+export function requestOf(
+  change: Exclude<Change, { op: 'sysctl' }>,
+  fdOf: (space: Namespace) => number,
+): Request {
+  switch (change.op) {
+    case 'add-veth':
+      return vethAdd(change.link, { ...change.peer, netns: fdOf(change.peerIn) });
+    case 'add-vxlan': {
+      const { vni, port, local, remote } = change.tunnel;
+      const tunnel = { vni, port, local: parseAddress(local), remote: parseAddress(remote) };
+      return vxlanAdd({ ...change.link, netns: fdOf(change.bornIn) }, tunnel);
+    }
+    case 'set':
+      return linkSet(change.dev, change.to);
+    case 'delete':
+      return linkDelete(change.dev);
+    case 'delete-group':
+      return linkDeleteGroup(change.group);
+    case 'address':
+      return addressReplace(change.dev, parsePrefix(change.address));
+    case 'no-address':
+      return addressDelete(change.dev, parsePrefix(change.address));
+    case 'route':
+      return routeReplace(change.dev, routeOf(change.route));
+    case 'no-route':
+      return routeDelete(change.dev, routeOf(change.route));
+    case 'neighbour': {
+      const { to, mac, state } = change.neighbour;
+      return neighbourReplace(change.dev, { to: parseAddress(to), mac, state });
+    }
+    case 'no-neighbour':
+      return neighbourDelete(change.dev, parseAddress(change.neighbour.to));
+  }
+}
+
+const routeOf = ({ to, via, scope }: PlannedRoute): Route => ({
+  to: parsePrefix(to),
+  // No address on the link says that the gateway is there (contract 5.3).
+  ...(via === undefined ? {} : { via: parseAddress(via), onlink: true }),
+  ...(scope === undefined ? {} : { scope }),
+});

@@ -1,0 +1,49 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { moveToNetns } from '@nsm/netlink';
+import { reap } from './bury.ts';
+import { type Census, takeCensus } from './census.ts';
+import { failureOf } from './error.ts';
+import type { Call, Job, Reply, ThreadData } from './job.ts';
+import { createNetlinkKernel } from './netlink-kernel.ts';
+import { createReconciler } from './reconcile.ts';
+
+/** The program of a kernel thread: takes jobs, runs each to its end with synchronous system calls, answers. */
+
+const port = parentPort;
+if (port === null) throw new Error('worker.ts is the program of a thread: call createDatapath()');
+
+const { node } = workerData as ThreadData;
+// For good: this thread lives for one node.
+if (node !== undefined) moveToNetns(node);
+
+const kernel = createNetlinkKernel();
+let buried: string[] = [];
+const reconciler = createReconciler(kernel, (netns) => buried.push(netns));
+
+function run(job: Job): Census | undefined {
+  switch (job.job) {
+    case 'ensure':
+      reconciler.ensure(job.plan, job.was);
+      return undefined;
+    case 'remove':
+      reconciler.remove(job.plan);
+      return undefined;
+    case 'census':
+      return takeCensus(kernel);
+    case 'reap':
+      reap(kernel, job.netns);
+      return undefined;
+  }
+}
+
+function answer({ id, job }: Call): Reply {
+  buried = [];
+  try {
+    const result = run(job);
+    return { id, buried, ...(result === undefined ? {} : { result }) };
+  } catch (error) {
+    return { id, buried, failure: failureOf(error) };
+  }
+}
+
+port.on('message', (call: Call) => port.postMessage(answer(call)));

@@ -1,0 +1,48 @@
+export { addressDelete, addressReplace, type InterfaceAddress, listAddresses } from './address.ts';
+export type { Device } from './device.ts';
+export { getLink, type Link, listLinks } from './link.ts';
+export {
+  bridgeAdd,
+  type LinkChange,
+  linkDelete,
+  linkDeleteGroup,
+  linkSet,
+  type NewLink,
+  vethAdd,
+  vxlanAdd,
+  type VxlanTunnel,
+} from './link-message.ts';
+export { formatMac, macBytes } from './mac.ts';
+export type { Request } from './message.ts';
+export {
+  type KnownNeighbour,
+  listNeighbours,
+  type Neighbour,
+  neighbourDelete,
+  neighbourReplace,
+} from './neighbour.ts';
+export { createNetns, deleteNetns, inNetns, moveToNetns, type Netns, openNetns } from './netns.ts';
+export {
+  createNetnsFinder,
+  findNetns,
+  formatNetns,
+  type FoundNetns,
+  listNetns,
+  type NetnsFinder,
+  NetnsNotFound,
+  netnsOf,
+  type NetnsRef,
+  parseNetns,
+} from './netns-find.ts';
+export { ping, type PingOptions, type PingResult } from './ping.ts';
+export {
+  type InstalledRoute,
+  listRoutes,
+  type Route,
+  routeDelete,
+  routeReplace,
+  RTPROT_STATIC,
+} from './route.ts';
+export { NetlinkError, openRtnetlink, type Rtnetlink, withRtnetlink } from './socket.ts';
+export { Errno } from './sys.ts';
+export { readSysctl, writeSysctl } from './sysctl.ts';

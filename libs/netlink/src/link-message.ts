@@ -1,0 +1,182 @@
+import { type Address, addressBytes } from '@nsm/ip';
+import { attribute, be16, nest, text, u32, u8 } from './attribute.ts';
+import { type Device, deviceIndex, deviceName } from './device.ts';
+import { macBytes } from './mac.ts';
+import { NLM_F_CREATE, NLM_F_EXCL, type Request } from './message.ts';
+
+/** <linux/rtnetlink.h>, <linux/if_link.h>, <linux/if.h>, <linux/veth.h> */
+const RTM_NEWLINK = 16;
+const RTM_DELLINK = 17;
+export const RTM_GETLINK = 18;
+const RTM_SETLINK = 19;
+const IFF_UP = 1;
+export const IFLA = {
+  address: 1,
+  ifname: 3,
+  mtu: 4,
+  link: 5,
+  master: 10,
+  linkinfo: 18,
+  ifalias: 20,
+  afSpec: 26,
+  group: 27,
+  netNsFd: 28,
+  extMask: 29,
+  linkNetnsid: 37,
+} as const;
+export const IFLA_INFO = { kind: 1, data: 2 } as const;
+export const IFLA_VXLAN = {
+  id: 1,
+  group: 2,
+  local: 4,
+  learning: 7,
+  port: 15,
+  group6: 16,
+  local6: 17,
+} as const;
+const VETH_INFO_PEER = 1;
+const AF_INET6 = 10;
+const IFLA_INET6_ADDR_GEN_MODE = 8;
+const IN6_ADDR_GEN_MODE = { eui64: 0, none: 1 } as const;
+
+/** How a link is born. What the kernel ignores at birth (alias, master) is for `linkSet` afterwards. */
+export interface NewLink {
+  readonly name: string;
+  /** The interface index; the kernel chooses when absent. */
+  readonly index?: number;
+  readonly mtu?: number;
+  readonly mac?: string;
+  readonly group?: number;
+  /** Open descriptor of the namespace the link is born in; the socket's own when absent. */
+  readonly netns?: number;
+  readonly up?: boolean;
+}
+
+/** A VXLAN tunnel to one remote. Its packets use the namespace of the socket that creates it, wherever it is born. */
+export interface VxlanTunnel {
+  readonly vni: number;
+  readonly local: Address;
+  readonly remote: Address;
+  readonly port: number;
+}
+
+/** What can be changed about a link. */
+export interface LinkChange {
+  readonly name?: string;
+  readonly alias?: string;
+  readonly mtu?: number;
+  readonly mac?: string;
+  readonly group?: number;
+  readonly up?: boolean;
+  /** Index of the bridge to join; 0 leaves it. */
+  readonly master?: number;
+  /** `none`: no link-local IPv6 address. Takes effect when the link goes up, so set it before. */
+  readonly addrGenMode?: 'eui64' | 'none';
+}
+
+/** `ip link add NAME type veth peer name PEER`. Only `link` can be born up; the kernel refuses it for `peer` (ENOTCONN). */
+export function vethAdd(link: NewLink, peer: NewLink): Request {
+  const info = nest(
+    IFLA.linkinfo,
+    text(IFLA_INFO.kind, 'veth'),
+    nest(IFLA_INFO.data, nest(VETH_INFO_PEER, newLink({ ...peer, up: false }))),
+  );
+  return add(link, info, `type veth peer name ${peer.name}`);
+}
+
+/** `ip link add NAME type vxlan id VNI local LOCAL remote REMOTE dstport PORT nolearning` */
+export function vxlanAdd(link: NewLink, { vni, local, remote, port }: VxlanTunnel): Request {
+  const end = (address: Address, four: number, six: number): Buffer =>
+    attribute(address.family === 4 ? four : six, addressBytes(address));
+  const info = nest(
+    IFLA.linkinfo,
+    text(IFLA_INFO.kind, 'vxlan'),
+    nest(
+      IFLA_INFO.data,
+      u32(IFLA_VXLAN.id, vni),
+      end(local, IFLA_VXLAN.local, IFLA_VXLAN.local6),
+      end(remote, IFLA_VXLAN.group, IFLA_VXLAN.group6),
+      be16(IFLA_VXLAN.port, port),
+      u8(IFLA_VXLAN.learning, 0),
+    ),
+  );
+  return add(link, info, `type vxlan id ${vni} dstport ${port}`);
+}
+
+/** `ip link add NAME type bridge` */
+export const bridgeAdd = (link: NewLink): Request =>
+  add(link, nest(IFLA.linkinfo, text(IFLA_INFO.kind, 'bridge')), 'type bridge');
+
+/** `ip link set dev NAME ...` */
+export function linkSet(device: Device, change: LinkChange): Request {
+  const { name, alias, mtu, mac, group, up, master, addrGenMode } = change;
+  const body = Buffer.concat([
+    ifinfo(deviceIndex(device), up === true ? IFF_UP : 0, up === undefined ? 0 : IFF_UP),
+    ...optional(name, (value) => text(IFLA.ifname, value)),
+    // The kernel takes the alias by length; a closing NUL would become part of it.
+    ...optional(alias, (value) => attribute(IFLA.ifalias, Buffer.from(value))),
+    ...optional(mtu, (value) => u32(IFLA.mtu, value)),
+    ...optional(mac, (value) => attribute(IFLA.address, macBytes(value))),
+    ...optional(group, (value) => u32(IFLA.group, value)),
+    ...optional(master, (value) => u32(IFLA.master, value)),
+    ...optional(addrGenMode, (mode) =>
+      nest(IFLA.afSpec, nest(AF_INET6, u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE[mode]))),
+    ),
+  ]);
+  const words = Object.entries(change).map(([key, value]) =>
+    key === 'up' ? (value === true ? 'up' : 'down') : `${key} ${String(value)}`,
+  );
+  return {
+    type: RTM_SETLINK,
+    flags: 0,
+    body,
+    words: `ip link set dev ${deviceName(device)} ${words.join(' ')}`,
+  };
+}
+
+/** `ip link delete dev NAME`. Waits about 20 ms in the kernel, and takes the other end of a veth pair along. */
+export const linkDelete = (device: Device): Request => ({
+  type: RTM_DELLINK,
+  flags: 0,
+  body: ifinfo(deviceIndex(device), 0, 0),
+  words: `ip link delete dev ${deviceName(device)}`,
+  ignore: ['ENODEV'],
+});
+
+/** `ip link delete group GROUP`: all of them for the waiting time of one. None at all is fine. */
+export const linkDeleteGroup = (group: number): Request => ({
+  type: RTM_DELLINK,
+  flags: 0,
+  body: Buffer.concat([ifinfo(0, 0, 0), u32(IFLA.group, group)]),
+  words: `ip link delete group ${group}`,
+  ignore: ['ENODEV'],
+});
+
+/** struct ifinfomsg */
+export function ifinfo(index: number, flags: number, change: number): Buffer {
+  const header = Buffer.alloc(16);
+  header.writeInt32LE(index, 4);
+  header.writeUInt32LE(flags, 8);
+  header.writeUInt32LE(change, 12);
+  return header;
+}
+
+const add = (link: NewLink, info: Buffer, words: string): Request => ({
+  type: RTM_NEWLINK,
+  flags: NLM_F_CREATE | NLM_F_EXCL,
+  body: Buffer.concat([newLink(link), info]),
+  words: `ip link add ${link.name} ${words}`,
+});
+
+const newLink = ({ name, index, mtu, mac, group, netns, up }: NewLink): Buffer =>
+  Buffer.concat([
+    ifinfo(index ?? 0, up === true ? IFF_UP : 0, up === true ? IFF_UP : 0),
+    text(IFLA.ifname, name),
+    ...optional(mtu, (value) => u32(IFLA.mtu, value)),
+    ...optional(mac, (value) => attribute(IFLA.address, macBytes(value))),
+    ...optional(group, (value) => u32(IFLA.group, value)),
+    ...optional(netns, (value) => u32(IFLA.netNsFd, value)),
+  ]);
+
+const optional = <T>(value: T | undefined, encode: (value: T) => Buffer): Buffer[] =>
+  value === undefined ? [] : [encode(value)];

@@ -1,0 +1,94 @@
+import { type Address, addressFromBytes } from '@nsm/ip';
+import { attributes, readText, readU32, text, u32 } from './attribute.ts';
+import { IFLA, IFLA_INFO, IFLA_VXLAN, ifinfo, RTM_GETLINK } from './link-message.ts';
+import { formatMac } from './mac.ts';
+import type { Message } from './message.ts';
+import type { Rtnetlink } from './socket.ts';
+
+const IFF_UP = 1;
+/** Counters are most of a link's message and nobody here reads them. */
+const RTEXT_FILTER_SKIP_STATS = 8;
+
+/** A link as `ip -d link show` tells it. */
+export interface Link {
+  readonly index: number;
+  readonly name: string;
+  readonly up: boolean;
+  readonly mtu: number;
+  readonly mac: string;
+  readonly alias: string;
+  readonly group: number;
+  /** `veth`, `vxlan`, `bridge`, ...; empty for a link without a kind, as loopback and hardware are. */
+  readonly kind: string;
+  /** Index of the other end of a veth pair in its own namespace. */
+  readonly peer?: number;
+  /** Index of the bridge it belongs to. */
+  readonly master?: number;
+  /** nsid of the namespace of the peer, or of the tunnel's packets, when that is another one and has an nsid here. */
+  readonly linkNetnsid?: number;
+  readonly vxlan?: {
+    readonly vni: number;
+    readonly port: number;
+    readonly local?: Address;
+    readonly remote?: Address;
+  };
+}
+
+/** `ip link show dev NAME`; undefined when there is none. @throws NetlinkError */
+export function getLink(rtnetlink: Rtnetlink, by: string | number): Link | undefined {
+  const name = typeof by === 'string';
+  const body = Buffer.concat([
+    ifinfo(name ? 0 : by, 0, 0),
+    u32(IFLA.extMask, RTEXT_FILTER_SKIP_STATS),
+    ...(name ? [text(IFLA.ifname, by)] : []),
+  ]);
+  const words = `ip link show dev ${name ? by : `if${by}`}`;
+  const message = rtnetlink.get({ type: RTM_GETLINK, flags: 0, body, words, ignore: ['ENODEV'] });
+  return message && decodeLink(message);
+}
+
+/** `ip link show` @throws NetlinkError */
+export function listLinks(rtnetlink: Rtnetlink): Link[] {
+  const body = Buffer.concat([ifinfo(0, 0, 0), u32(IFLA.extMask, RTEXT_FILTER_SKIP_STATS)]);
+  return rtnetlink
+    .dump({ type: RTM_GETLINK, flags: 0, body, words: 'ip link show' })
+    .map(decodeLink);
+}
+
+/** Reads a RTM_NEWLINK message. */
+export function decodeLink({ body }: Message): Link {
+  const found = attributes(body.subarray(16));
+  const info = attributes(found.get(IFLA.linkinfo) ?? Buffer.alloc(0));
+  const kind = readText(info.get(IFLA_INFO.kind)) ?? '';
+  const peer = kind === 'veth' ? readU32(found.get(IFLA.link)) : undefined;
+  const master = readU32(found.get(IFLA.master));
+  const linkNetnsid = found.get(IFLA.linkNetnsid)?.readInt32LE(0);
+  return {
+    index: body.readInt32LE(4),
+    name: readText(found.get(IFLA.ifname)) ?? '',
+    up: (body.readUInt32LE(8) & IFF_UP) !== 0,
+    mtu: readU32(found.get(IFLA.mtu)) ?? 0,
+    mac: formatMac(found.get(IFLA.address) ?? Buffer.alloc(0)),
+    alias: readText(found.get(IFLA.ifalias)) ?? '',
+    group: readU32(found.get(IFLA.group)) ?? 0,
+    kind,
+    ...(peer === undefined ? {} : { peer }),
+    ...(master === undefined ? {} : { master }),
+    ...(linkNetnsid === undefined ? {} : { linkNetnsid }),
+    ...(kind === 'vxlan'
+      ? { vxlan: decodeVxlan(info.get(IFLA_INFO.data) ?? Buffer.alloc(0)) }
+      : {}),
+  };
+}
+
+function decodeVxlan(data: Buffer): NonNullable<Link['vxlan']> {
+  const found = attributes(data);
+  const local = found.get(IFLA_VXLAN.local) ?? found.get(IFLA_VXLAN.local6);
+  const remote = found.get(IFLA_VXLAN.group) ?? found.get(IFLA_VXLAN.group6);
+  return {
+    vni: readU32(found.get(IFLA_VXLAN.id)) ?? 0,
+    port: found.get(IFLA_VXLAN.port)?.readUInt16BE(0) ?? 0,
+    ...(local === undefined ? {} : { local: addressFromBytes(local) }),
+    ...(remote === undefined ? {} : { remote: addressFromBytes(remote) }),
+  };
+}

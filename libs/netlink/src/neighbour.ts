@@ -1,0 +1,86 @@
+import { type Address, addressBytes, addressFromBytes, formatAddress } from '@nsm/ip';
+import { attribute, attributes, u32 } from './attribute.ts';
+import { type Device, deviceIndex, deviceName } from './device.ts';
+import { formatMac, macBytes } from './mac.ts';
+import { type Message, NLM_F_CREATE, NLM_F_REPLACE, type Request } from './message.ts';
+import type { Rtnetlink } from './socket.ts';
+import { AF_INET, AF_INET6 } from './sys.ts';
+
+/** <linux/rtnetlink.h>, <linux/neighbour.h> */
+const RTM_NEWNEIGH = 28;
+const RTM_DELNEIGH = 29;
+const RTM_GETNEIGH = 30;
+const NDA = { dst: 1, lladdr: 2, ifindex: 8 } as const;
+const NUD = { reachable: 0x02, permanent: 0x80 } as const;
+
+/** Which link-layer address an address on a link has. */
+export interface Neighbour {
+  readonly to: Address;
+  readonly mac: string;
+  /** `permanent` stays; `reachable` is believed until it times out and is then asked for anew. */
+  readonly state: 'permanent' | 'reachable';
+}
+
+/** A neighbour as the kernel has it; any state but permanent (stale, delay, probe) reads as reachable. */
+export interface KnownNeighbour extends Neighbour {
+  readonly index: number;
+}
+
+/** `ip neigh replace TO lladdr MAC dev NAME nud STATE` */
+export const neighbourReplace = (device: Device, { to, mac, state }: Neighbour): Request => ({
+  type: RTM_NEWNEIGH,
+  flags: NLM_F_CREATE | NLM_F_REPLACE,
+  body: Buffer.concat([
+    header(to.family === 4 ? AF_INET : AF_INET6, deviceIndex(device), NUD[state]),
+    attribute(NDA.dst, addressBytes(to)),
+    attribute(NDA.lladdr, macBytes(mac)),
+  ]),
+  words: `ip neigh replace ${formatAddress(to)} lladdr ${mac} dev ${deviceName(device)} nud ${state}`,
+});
+
+/** `ip neigh delete TO dev NAME`. One that is gone already is fine. */
+export const neighbourDelete = (device: Device, to: Address): Request => ({
+  type: RTM_DELNEIGH,
+  flags: 0,
+  body: Buffer.concat([
+    header(to.family === 4 ? AF_INET : AF_INET6, deviceIndex(device), 0),
+    attribute(NDA.dst, addressBytes(to)),
+  ]),
+  words: `ip neigh delete ${formatAddress(to)} dev ${deviceName(device)}`,
+  ignore: ['ENOENT', 'ENODEV', 'ESRCH'],
+});
+
+/** `ip neigh show dev NAME`, those with a link-layer address. @throws NetlinkError */
+export function listNeighbours(rtnetlink: Rtnetlink, index: number): KnownNeighbour[] {
+  const body = Buffer.concat([header(0, 0, 0), u32(NDA.ifindex, index)]);
+  return rtnetlink
+    .dump({ type: RTM_GETNEIGH, flags: 0, body, words: `ip neigh show dev if${index}` })
+    .flatMap((message) => decodeNeighbour(message) ?? [])
+    .filter((neighbour) => neighbour.index === index);
+}
+
+/** Reads a RTM_NEWNEIGH message; undefined for one without addresses, or of a family other than IPv4 and IPv6. */
+export function decodeNeighbour({ body }: Message): KnownNeighbour | undefined {
+  const family = body.readUInt8(0);
+  const found = attributes(body.subarray(12));
+  const to = found.get(NDA.dst);
+  const mac = found.get(NDA.lladdr);
+  if ((family !== AF_INET && family !== AF_INET6) || to === undefined || mac === undefined)
+    return undefined;
+  const permanent = (body.readUInt16LE(8) & NUD.permanent) !== 0;
+  return {
+    index: body.readInt32LE(4),
+    to: addressFromBytes(to),
+    mac: formatMac(mac),
+    state: permanent ? 'permanent' : 'reachable',
+  };
+}
+
+/** struct ndmsg */
+function header(family: number, index: number, state: number): Buffer {
+  const buffer = Buffer.alloc(12);
+  buffer.writeUInt8(family, 0);
+  buffer.writeInt32LE(index, 4);
+  buffer.writeUInt16LE(state, 8);
+  return buffer;
+}

@@ -1,0 +1,128 @@
+import {
+  type Address,
+  addressBytes,
+  addressFromBytes,
+  formatAddress,
+  formatPrefix,
+  network,
+  type Prefix,
+} from '@nsm/ip';
+import { attribute, attributes, readU32, u32 } from './attribute.ts';
+import { type Device, deviceIndex, deviceName } from './device.ts';
+import { type Message, NLM_F_CREATE, NLM_F_REPLACE, type Request } from './message.ts';
+import type { Rtnetlink } from './socket.ts';
+import { AF_INET, AF_INET6 } from './sys.ts';
+
+/** <linux/rtnetlink.h> */
+const RTM_NEWROUTE = 24;
+const RTM_DELROUTE = 25;
+const RTM_GETROUTE = 26;
+const RTA = { dst: 1, oif: 4, gateway: 5, priority: 6, table: 15 } as const;
+const RT_TABLE_MAIN = 254;
+const RTN_UNICAST = 1;
+const RTNH_F_ONLINK = 4;
+const SCOPE = { global: 0, link: 253, nowhere: 255 } as const;
+/** <linux/rtnetlink.h> RTPROT_STATIC: installed by an administrator, which tells our routes from the kernel's own (2). */
+export const RTPROT_STATIC = 4;
+
+/** A route of the main table through one link. */
+export interface Route {
+  /** Host bits are cleared on the way to the kernel. */
+  readonly to: Prefix;
+  /** The gateway. Absent: the destination is on the link. */
+  readonly via?: Address;
+  /** The gateway counts as reachable on the link although no address says so. */
+  readonly onlink?: boolean;
+  /** IPv4 only; IPv6 routes have no scope. @default global */
+  readonly scope?: 'global' | 'link';
+}
+
+/** A route as the kernel has it. */
+export interface InstalledRoute extends Route {
+  readonly index: number;
+  /** RTPROT_*: 2 kernel, 3 boot, 4 static */
+  readonly protocol: number;
+  /** RTN_*: 1 unicast, 2 local, 3 broadcast */
+  readonly type: number;
+}
+
+/** `ip route replace TO [via GATEWAY] dev NAME [scope link] [onlink] proto static` */
+export const routeReplace = (device: Device, route: Route): Request => ({
+  type: RTM_NEWROUTE,
+  flags: NLM_F_CREATE | NLM_F_REPLACE,
+  body: encode(deviceIndex(device), route, RTPROT_STATIC, SCOPE[route.scope ?? 'global']),
+  words: `ip route replace ${words(route)} dev ${deviceName(device)}`,
+});
+
+/** `ip route delete TO [via GATEWAY] dev NAME`. One that is gone already is fine. */
+export const routeDelete = (device: Device, route: Route): Request => ({
+  type: RTM_DELROUTE,
+  flags: 0,
+  body: encode(deviceIndex(device), route, 0, SCOPE.nowhere),
+  words: `ip route delete ${words(route)} dev ${deviceName(device)}`,
+  ignore: ['ESRCH', 'ENODEV'],
+});
+
+/** `ip route show table main dev NAME`, both families. @throws NetlinkError */
+export const listRoutes = (rtnetlink: Rtnetlink, index: number): InstalledRoute[] =>
+  [AF_INET, AF_INET6].flatMap((family) => {
+    const body = Buffer.concat([header(family, 0, RT_TABLE_MAIN), u32(RTA.oif, index)]);
+    return rtnetlink
+      .dump({ type: RTM_GETROUTE, flags: 0, body, words: `ip route show dev if${index}` })
+      .flatMap((message) => decodeRoute(message) ?? [])
+      .filter((route) => route.index === index);
+  });
+
+/** Reads a RTM_NEWROUTE message; undefined for a route of another table. */
+export function decodeRoute({ body }: Message): InstalledRoute | undefined {
+  const found = attributes(body.subarray(12));
+  if ((readU32(found.get(RTA.table)) ?? body.readUInt8(4)) !== RT_TABLE_MAIN) return undefined;
+  const family = body.readUInt8(0) === AF_INET ? 4 : 6;
+  const dst = found.get(RTA.dst) ?? Buffer.alloc(family === 4 ? 4 : 16);
+  const gateway = found.get(RTA.gateway);
+  return {
+    to: { ...addressFromBytes(dst), length: body.readUInt8(1) },
+    ...(gateway === undefined ? {} : { via: addressFromBytes(gateway) }),
+    ...((body.readUInt32LE(8) & RTNH_F_ONLINK) === 0 ? {} : { onlink: true }),
+    ...(family === 4 && body.readUInt8(6) === SCOPE.link ? { scope: 'link' } : {}),
+    index: readU32(found.get(RTA.oif)) ?? 0,
+    protocol: body.readUInt8(5),
+    type: body.readUInt8(7),
+  };
+}
+
+const words = ({ to, via, onlink, scope }: Route): string =>
+  [
+    formatPrefix(network(to)),
+    ...(via === undefined ? [] : ['via', formatAddress(via)]),
+    ...(scope === 'link' ? ['scope', 'link'] : []),
+    ...(onlink === true ? ['onlink'] : []),
+  ].join(' ');
+
+function encode(
+  index: number,
+  { to, via, onlink }: Route,
+  protocol: number,
+  scope: number,
+): Buffer {
+  const rtm = header(to.family === 4 ? AF_INET : AF_INET6, to.length, RT_TABLE_MAIN);
+  rtm.writeUInt8(protocol, 5);
+  rtm.writeUInt8(to.family === 4 ? scope : 0, 6);
+  rtm.writeUInt8(RTN_UNICAST, 7);
+  rtm.writeUInt32LE(onlink === true ? RTNH_F_ONLINK : 0, 8);
+  return Buffer.concat([
+    rtm,
+    ...(to.length === 0 ? [] : [attribute(RTA.dst, addressBytes(network(to)))]),
+    u32(RTA.oif, index),
+    ...(via === undefined ? [] : [attribute(RTA.gateway, addressBytes(via))]),
+  ]);
+}
+
+/** struct rtmsg */
+function header(family: number, length: number, table: number): Buffer {
+  const buffer = Buffer.alloc(12);
+  buffer.writeUInt8(family, 0);
+  buffer.writeUInt8(length, 1);
+  buffer.writeUInt8(table, 4);
+  return buffer;
+}

@@ -1,0 +1,127 @@
+import { constants } from 'node:os';
+import koffi from 'koffi';
+
+/**
+ * The C library calls that Node has no API for: the only place that knows the FFI library.
+ *
+ * Every call is synchronous and runs on the calling thread, which setns() and unshare() depend on. Every failure throws `Errno`.
+ */
+
+/** A system call failed: its name, the errno as number and as symbol. */
+export class Errno extends Error {
+  override readonly name = 'Errno';
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+
+  constructor(syscall: string, errno: number) {
+    super(`${syscall}: ${strerror(errno)} (${codeOf(errno)})`);
+    this.code = codeOf(errno);
+    this.errno = errno;
+    this.syscall = syscall;
+  }
+}
+
+/** <sched.h> */
+const CLONE_NEWNET = 0x40000000;
+/** <sys/mount.h> */
+export const MS_BIND = 0x1000;
+export const MS_REC = 0x4000;
+export const MS_SHARED = 0x100000;
+export const MNT_DETACH = 2;
+/** <bits/socket.h>, the same on every Linux that Node runs on. */
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+export const AF_NETLINK = 16;
+export const SOCK_RAW = 3;
+export const SOCK_CLOEXEC = 0x80000;
+export const SOCK_NONBLOCK = 0x800;
+export const SOL_SOCKET = 1;
+export const SO_RCVBUF = 8;
+export const SO_RCVTIMEO = 20;
+export const MSG_DONTWAIT = 0x40;
+export const MSG_TRUNC = 0x20;
+
+type Call = (...args: readonly (number | string | Buffer | null)[]) => number;
+
+const libc = koffi.load(null);
+const bind = (declaration: string): Call => libc.func(declaration) as Call;
+
+const c = {
+  socket: bind('int socket(int, int, int)'),
+  bind: bind('int bind(int, void *, uint32_t)'),
+  send: bind('int64_t send(int, void *, size_t, int)'),
+  sendto: bind('int64_t sendto(int, void *, size_t, int, void *, uint32_t)'),
+  recv: bind('int64_t recv(int, void *, size_t, int)'),
+  setsockopt: bind('int setsockopt(int, int, int, void *, uint32_t)'),
+  close: bind('int close(int)'),
+  setns: bind('int setns(int, int)'),
+  unshare: bind('int unshare(int)'),
+  mount: bind('int mount(const char *, const char *, const char *, unsigned long, void *)'),
+  umount2: bind('int umount2(const char *, int)'),
+  strerror: libc.func('const char *strerror(int)') as (errno: number) => string,
+};
+
+/** The C library's text for an errno: 17 is `File exists`. */
+export const strerror = (errno: number): string => c.strerror(errno);
+
+const codes = new Map(Object.entries(constants.errno).map(([code, errno]) => [errno, code]));
+
+/** The symbol of an errno: 17 is `EEXIST`. Of two symbols with one number (EAGAIN, EWOULDBLOCK) the first. */
+export const codeOf = (errno: number): string =>
+  errno === constants.errno.EAGAIN ? 'EAGAIN' : (codes.get(errno) ?? `errno ${errno}`);
+
+/** `socket(2)` */
+export const socket = (domain: number, type: number, protocol: number): number =>
+  check('socket', c.socket(domain, type, protocol));
+
+/** `bind(2)` to an encoded socket address. */
+export const bindSocket = (fd: number, address: Buffer): void =>
+  void check('bind', c.bind(fd, address, address.length));
+
+/** `send(2)` */
+export const send = (fd: number, data: Buffer): number =>
+  check('send', c.send(fd, data, data.length, 0));
+
+/** `sendto(2)` an encoded socket address. */
+export const sendTo = (fd: number, data: Buffer, address: Buffer): number =>
+  check('sendto', c.sendto(fd, data, data.length, 0, address, address.length));
+
+/** `recv(2)`: how many bytes arrived, which with MSG_TRUNC may be more than the buffer holds. */
+export const receive = (fd: number, into: Buffer, flags: number): number =>
+  check('recv', c.recv(fd, into, into.length, flags));
+
+/** `setsockopt(2)` with an int, or with an encoded structure. */
+export function setSocketOption(
+  fd: number,
+  level: number,
+  option: number,
+  value: number | Buffer,
+): void {
+  const data = typeof value === 'number' ? Buffer.alloc(4) : value;
+  if (typeof value === 'number')
+    new DataView(data.buffer, data.byteOffset).setInt32(0, value, true);
+  check('setsockopt', c.setsockopt(fd, level, option, data, data.length));
+}
+
+/** `close(2)` */
+export const close = (fd: number): void => void check('close', c.close(fd));
+
+/** `setns(2)` of the calling thread into the network namespace of a descriptor. */
+export const setNetns = (fd: number): void => void check('setns', c.setns(fd, CLONE_NEWNET));
+
+/** `unshare(2)`: the calling thread gets a new, empty network namespace. */
+export const unshareNetns = (): void => void check('unshare', c.unshare(CLONE_NEWNET));
+
+/** `mount(2)` without data. */
+export const mount = (source: string, target: string, type: string, flags: number): void =>
+  void check('mount', c.mount(source, target, type, flags, null));
+
+/** `umount2(2)` */
+export const unmount = (target: string, flags: number): void =>
+  void check('umount2', c.umount2(target, flags));
+
+function check(syscall: string, result: number): number {
+  if (result < 0) throw new Errno(syscall, koffi.errno());
+  return result;
+}

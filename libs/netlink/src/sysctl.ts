@@ -1,0 +1,28 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { inNetns, type Netns } from './netns.ts';
+
+/**
+ * Writes `/proc/sys/<path>` of a namespace, for example `net/ipv6/conf/nsm-1/disable_ipv6`. The path has slashes, since interface
+ * names may have dots. /proc/sys/net shows the namespace of the thread that opens it, hence the detour.
+ * @throws Error ENOENT, EACCES, EINVAL from the file system
+ */
+export function writeSysctl(netns: Netns | undefined, path: string, value: string): void {
+  const write = (): void => writeFileSync(fileOf(path), value);
+  if (netns === undefined) write();
+  else inNetns(netns, write);
+}
+
+/** Reads `/proc/sys/<path>` of a namespace, without the closing newline. @throws Error ENOENT from the file system */
+export function readSysctl(netns: Netns | undefined, path: string): string {
+  const read = (): string => readFileSync(fileOf(path), 'utf8').trimEnd();
+  return netns === undefined ? read() : inNetns(netns, read);
+}
+
+function fileOf(path: string): string {
+  if (
+    !path.startsWith('net/') ||
+    path.split('/').some((part) => part === '' || part === '.' || part === '..')
+  )
+    throw new Error(`not a network setting: ${JSON.stringify(path)}`);
+  return `/proc/sys/${path}`;
+}

@@ -1,0 +1,71 @@
+import { chain, type Clock } from '@nsm/chain';
+import {
+  connect,
+  crossConnect,
+  discover,
+  expire,
+  KERNEL,
+  kernelMechanism,
+  lifecycle,
+  LOCAL,
+  mechanisms,
+  roundRobin,
+  translate,
+  updatePath,
+  updateToken,
+  validate,
+  vxlanClaim,
+  vxlanMechanism,
+  vxlanOffer,
+  type Call,
+  type ConnectionElement,
+  type Connections,
+  type Discovery,
+  type Tunnel,
+} from '@nsm/connection';
+import type { Datapath } from '@nsm/datapath';
+import type { TokenSource } from '@nsm/identity';
+import type { Mechanism } from '@nsm/proto';
+import type { Dialer } from '@nsm/rpc';
+
+export interface ForwarderDeps {
+  readonly name: string;
+  readonly newId: () => string;
+  readonly random: () => number;
+  readonly clock: Clock;
+  readonly tokens: TokenSource;
+  readonly connections: Connections;
+  readonly dialer: Dialer;
+  readonly discovery: Discovery;
+  readonly datapath: Pick<Datapath, 'ensure' | 'remove'>;
+  /** Our end of tunnels; undefined: wires stay on this node. */
+  readonly tunnel: Tunnel | undefined;
+  /** Octets; of the link that carries tunnels. */
+  readonly underlayMtu: number;
+}
+
+/** What a forwarder does with a Request or Close: chooses an endpoint, agrees with both sides, and joins them in the kernel. */
+export const forwarderChain = (d: ForwarderDeps): ConnectionElement => {
+  const { tunnel } = d;
+  return chain(
+    validate(), // nothing malformed gets any further
+    updatePath(d.name, d.newId), // from here on the id is this hop's own
+    updateToken(d.tokens), // needs the index of our segment
+    lifecycle(d.connections), // one queue and one scope per connection; a close ends here and unwinds what is below
+    expire(d.connections, d.clock), // closes what is not refreshed in time
+    discover(d.discovery, d.clock), // which endpoints may serve this request
+    roundRobin(), // tries them until one accepts
+    mechanisms(kernelMechanism(d), ...(tunnel ? [vxlanMechanism(tunnel)] : [])), // how the caller's leg is realised
+    crossConnect({ datapath: d.datapath, owner: d.name, underlayMtu: d.underlayMtu }), // acts when both legs are known
+    ...(tunnel ? [vxlanClaim(tunnel)] : []), // a number the other node chose must be free here, before the kernel is asked
+    translate((call) => offers(call, tunnel)), // the caller's leg ends here, ours begins
+    connect(d), // holds "close the next hop" with the answer it got
+  );
+};
+
+/** A unix socket leads to a workload of this node, anything else to another node (contract 3.12, filtermechanisms). */
+function offers({ target }: Call, tunnel: Tunnel | undefined): readonly Mechanism[] {
+  if (/^(unix|inode):/.test(target?.url ?? ''))
+    return [{ cls: LOCAL, type: KERNEL, parameters: {} }];
+  return tunnel ? [vxlanOffer(tunnel)] : [];
+}

@@ -1,0 +1,29 @@
+import { integer, map, text, tokenLifetime, url } from '@nsm/service';
+
+/** Contract 7.3 and 7.4. */
+export const settings = {
+  NSM_NAME: text({ fallback: 'forwarder', help: 'name of the endpoint and of the path segment' }),
+  NSM_LABELS: map({ fallback: 'p2p:true', help: 'labels of the registration' }),
+  NSM_NSNAME: text({ fallback: 'forwarder', help: 'the network service to register for' }),
+  NSM_CONNECT_TO: url({
+    fallback: 'unix:///var/lib/networkservicemesh/nsm.io.sock',
+    help: 'the manager of this node',
+  }),
+  NSM_LISTEN_ON: url({
+    fallback: 'unix:///var/lib/networkservicemesh/forwarder.sock',
+    help: 'where to listen',
+  }),
+  NSM_MAX_TOKEN_LIFETIME: tokenLifetime,
+  NSM_TUNNEL_IP: text({
+    fallback: '',
+    help: 'address of this node for tunnels; empty: wires stay on this node',
+  }),
+  NSM_VXLAN_PORT: integer(
+    {
+      fallback: '4789',
+      help: 'UDP port of VXLAN tunnels, the same on all nodes; 0 stands for 4789',
+    },
+    0,
+    65_535,
+  ),
+};

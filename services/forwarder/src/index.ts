@@ -1,0 +1,1 @@
+export { forwarderChain } from './chain.ts';

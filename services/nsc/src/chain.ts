@@ -1,0 +1,37 @@
+import { chain, type Clock } from '@nsm/chain';
+import {
+  connect,
+  lifecycle,
+  updatePath,
+  updateToken,
+  type ConnectionElement,
+  type Connections,
+} from '@nsm/connection';
+import type { TokenSource } from '@nsm/identity';
+import type { Dialer } from '@nsm/rpc';
+
+export interface NscDeps {
+  readonly name: string;
+  readonly newId: () => string;
+  readonly clock: Clock;
+  readonly tokens: TokenSource;
+  readonly connections: Connections;
+  readonly dialer: Dialer;
+  /** The manager of this node. */
+  readonly managerUrl: string;
+}
+
+/** What a client does: it is the origin of the path, and asks the manager of its node. */
+export const nscChain = (d: NscDeps): ConnectionElement =>
+  chain(
+    updatePath(d.name, d.newId), // the path begins here
+    updateToken(d.tokens), // our token, for whoever reads the path
+    lifecycle(d.connections), // one queue and one scope per wire: a close of ours unwinds to a Close at the manager
+    toManager(d.managerUrl),
+    connect(d), // holds "close at the manager" with the answer it got
+  );
+
+const toManager = (url: string): ConnectionElement => ({
+  name: 'to-manager',
+  run: (call, next) => next({ ...call, target: { name: 'nsmgr', url } }),
+});

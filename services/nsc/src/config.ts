@@ -1,0 +1,33 @@
+import { parseRequestUrl } from '@nsm/connection';
+import { duration, list, text, tokenLifetime, url, type Setting } from '@nsm/service';
+
+const requests: Setting<readonly ReturnType<typeof parseRequestUrl>[]> = {
+  ...list({
+    help: 'what to connect to: kernel://service/interface?label=value, several by commas',
+    fallback: '',
+  }),
+  form: 'request URLs',
+  parse: (text) => {
+    const urls = text
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== '');
+    if (urls.length === 0) throw new Error('names nothing to connect to');
+    return urls.map(parseRequestUrl);
+  },
+};
+
+/** Contract 7.5. */
+export const settings = {
+  NSM_NAME: text({
+    fallback: 'nsc',
+    help: 'name of the path segment; wires are called <name>-<n>',
+  }),
+  NSM_CONNECT_TO: url({
+    fallback: 'unix:///var/lib/networkservicemesh/nsm.io.sock',
+    help: 'the manager of this node',
+  }),
+  NSM_REQUEST_TIMEOUT: duration({ fallback: '15s', help: 'limit of one attempt' }),
+  NSM_MAX_TOKEN_LIFETIME: tokenLifetime,
+  NSM_NETWORK_SERVICES: requests,
+};

@@ -1,0 +1,3 @@
+export { nscChain } from './chain.ts';
+export { keepWire, refreshAfter } from './wire.ts';
+export type { Attempt, Wire, WireOptions } from './wire.ts';

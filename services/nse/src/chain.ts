@@ -1,0 +1,44 @@
+import { chain, type Clock } from '@nsm/chain';
+import {
+  expire,
+  ipam,
+  kernelMechanism,
+  lifecycle,
+  mechanisms,
+  noopMechanism,
+  trimPath,
+  updatePath,
+  updateToken,
+  validate,
+  type ConnectionElement,
+  type Connections,
+} from '@nsm/connection';
+import type { TokenSource } from '@nsm/identity';
+import type { PrefixPool } from '@nsm/ip';
+
+export interface NseDeps {
+  readonly name: string;
+  readonly newId: () => string;
+  readonly random: () => number;
+  readonly clock: Clock;
+  readonly tokens: TokenSource;
+  readonly connections: Connections;
+  readonly pools: readonly PrefixPool[];
+  /** Keep addresses of the client that are not from the pools. */
+  readonly polite: boolean;
+  /** The namespace interfaces are made in: inode://dev/ino. */
+  readonly netns: string;
+}
+
+/** What an endpoint does with a Request or Close: gives addresses and names its end of the wire. */
+export const nseChain = (d: NseDeps): ConnectionElement =>
+  chain(
+    validate(), // nothing malformed gets any further
+    updatePath(d.name, d.newId), // from here on the id is this hop's own
+    updateToken(d.tokens), // needs the index of our segment
+    lifecycle(d.connections), // one queue and one scope per connection; a close ends here and unwinds what is below
+    expire(d.connections, d.clock), // closes what is not refreshed in time
+    ipam({ groups: d.pools, polite: d.polite }), // a pair of addresses from each group
+    mechanisms(kernelMechanism(d), noopMechanism('LOCAL'), noopMechanism('REMOTE')), // our interface, in our namespace
+    trimPath(), // the path ends here
+  );

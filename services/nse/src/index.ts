@@ -1,0 +1,2 @@
+export { nseChain } from './chain.ts';
+export { parseGroups } from './config.ts';

@@ -1,0 +1,48 @@
+import { chain, type Clock } from '@nsm/chain';
+import {
+  clientInfo,
+  connect,
+  discoverForwarder,
+  excludedPrefixes,
+  expire,
+  lifecycle,
+  updatePath,
+  updateToken,
+  validate,
+  type ConnectionElement,
+  type Connections,
+  type Discovery,
+} from '@nsm/connection';
+import type { TokenSource } from '@nsm/identity';
+import type { Dialer } from '@nsm/rpc';
+
+export interface NsmgrDeps {
+  readonly name: string;
+  readonly newId: () => string;
+  readonly clock: Clock;
+  readonly tokens: TokenSource;
+  readonly connections: Connections;
+  readonly dialer: Dialer;
+  readonly discovery: Discovery;
+  /** The network service forwarders register for. */
+  readonly forwarderService: string;
+  /** What other nodes dial this manager by; forwarders of this node are registered under it. */
+  readonly ownUrl: string;
+  /** Labels that say where clients of this node are. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly excluded: () => readonly string[];
+}
+
+/** What a manager does with a Request or Close: chooses a forwarder of its node and goes on there. */
+export const nsmgrChain = (d: NsmgrDeps): ConnectionElement =>
+  chain(
+    validate(), // nothing malformed gets any further
+    updatePath(d.name, d.newId), // from here on the id is this hop's own
+    updateToken(d.tokens), // needs the index of our segment
+    lifecycle(d.connections), // one queue and one scope per connection; a close ends here and unwinds what is below
+    expire(d.connections, d.clock), // closes what is not refreshed in time
+    clientInfo(d.labels), // before any selection by labels
+    excludedPrefixes(d.excluded), // before the endpoint chooses addresses
+    discoverForwarder(d), // may try several; one that failed has left nothing behind
+    connect(d), // holds "close the next hop" with the answer it got
+  );

@@ -1,0 +1,1 @@
+export { nsmgrChain } from './chain.ts';
