@@ -21,11 +21,14 @@ export const bury = (
     const link =
       named !== undefined && isMarked(named.alias, mark) ? named : findMarked(space.links(), mark);
     if (link === undefined) return false;
+    const silence =
+      link.kind === 'vxlan'
+        ? routes.map((route): Change => ({ op: 'no-route', dev: link, route }))
+        : [down(link)];
     return applied(space, link, [
-      ...(link.kind === 'vxlan' ? [] : [down(link)]),
+      ...silence,
       { op: 'set', dev: link, to: { name: tombstoneName(link.index), group: REAPER_GROUP } },
       ...addresses.map((address): Change => ({ op: 'no-address', dev: link, address })),
-      ...routes.map((route): Change => ({ op: 'no-route', dev: link, route })),
     ]);
   }) ?? false;
 
