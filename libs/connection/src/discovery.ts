@@ -1,24 +1,5 @@
-import type { NetworkService, NetworkServiceEndpoint } from '@nsm/proto';
-
-/** How a lookup is made. */
-export interface LookupOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** In ms since 1970. */
-  readonly deadline?: number | undefined;
-}
-
-/** Where services and endpoints are found: a registry, or what is known of it here. */
-export interface Discovery {
-  /** Services that match (contract 6.1); empty fields match all. */
-  services(
-    query: Partial<NetworkService>,
-    options?: LookupOptions,
-  ): Promise<readonly NetworkService[]>;
-  endpoints(
-    query: Partial<NetworkServiceEndpoint>,
-    options?: LookupOptions,
-  ): Promise<readonly NetworkServiceEndpoint[]>;
-}
+import type { NetworkService } from '@nsm/proto';
+import type { Discovery, LookupOptions } from '@nsm/registry';
 
 /** The service a connection asks for; undefined: not registered. */
 export async function serviceOf(

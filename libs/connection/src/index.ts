@@ -1,9 +1,7 @@
 export type { Call, ConnectionElement, Target } from './call.ts';
 export { withConnection } from './call.ts';
 export { createConnections } from './connections.ts';
-export type { Connections } from './connections.ts';
-export { serviceOf } from './discovery.ts';
-export type { Discovery, LookupOptions } from './discovery.ts';
+export type { Connections, OnUndoFailure } from './connections.ts';
 export { clientInfo } from './elements/client-info.ts';
 export { connect } from './elements/connect.ts';
 export { crossConnect } from './elements/cross-connect.ts';

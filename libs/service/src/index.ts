@@ -20,3 +20,4 @@ export {
 } from './settings.ts';
 export type { Setting, Settings, Values } from './settings.ts';
 export { tokenLifetime } from './common-settings.ts';
+export { logOutcome, logRegistration, logUndoFailure } from './report.ts';

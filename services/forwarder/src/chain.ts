@@ -20,12 +20,12 @@ import {
   type Call,
   type ConnectionElement,
   type Connections,
-  type Discovery,
   type Tunnel,
 } from '@nsm/connection';
 import type { Datapath } from '@nsm/datapath';
 import type { TokenSource } from '@nsm/identity';
 import type { Mechanism } from '@nsm/proto';
+import type { Discovery } from '@nsm/registry';
 import type { Dialer } from '@nsm/rpc';
 
 export interface ForwarderDeps {

@@ -1,78 +1,48 @@
-import { createConnections, INTERFACE_NAME, ownNetns } from '@nsm/connection';
+import { INTERFACE_NAME, ownNetns, type RequestUrl } from '@nsm/connection';
 import { insecureTokens } from '@nsm/identity';
-import { main } from '@nsm/service';
-import { nscChain } from './chain.ts';
+import { logUndoFailure, main, type Logger } from '@nsm/service';
 import { settings } from './config.ts';
-import { recover } from './recover.ts';
-import { keepWire, type Attempt } from './wire.ts';
+import { createNsc } from './nsc.ts';
+import type { Attempt } from './wire.ts';
 
 await main('nsc', '0.1.0', settings, async (config, runtime) => {
-  const { log, clock, transport } = runtime;
-  const {
-    NSM_NAME: name,
-    NSM_CONNECT_TO: managerUrl,
-    NSM_REQUEST_TIMEOUT: requestTimeoutMs,
-  } = config;
-  const connections = createConnections((id, failures) =>
-    log.warn(
-      { connection: id, failures: failures.map(String) },
-      'not everything could be taken down',
-    ),
-  );
-  const tokens = insecureTokens(name, config.NSM_MAX_TOKEN_LIFETIME, clock);
-  const netns = await ownNetns();
-  const chain = nscChain({
+  const { log, clock, random, newId, transport } = runtime;
+  const { NSM_NAME: name } = config;
+  const nsc = await createNsc({
     name,
-    managerUrl,
-    connections,
-    tokens,
+    newId,
+    random,
     clock,
-    newId: runtime.newId,
-    dialer: transport,
+    transport,
+    tokens: insecureTokens(name, config.NSM_MAX_TOKEN_LIFETIME, clock),
+    managerUrl: config.NSM_CONNECT_TO,
+    netns: await ownNetns(),
+    requests: config.NSM_NETWORK_SERVICES,
+    requestTimeoutMs: config.NSM_REQUEST_TIMEOUT,
+    onUndoFailure: logUndoFailure(log),
+    onAttempt: (connection, request, attempt) => report(log, connection, request, attempt),
+    onRecovered: (connection) =>
+      log.info({ connection }, 'a wire of an earlier process was found and is kept'),
   });
-
-  const wires = await Promise.all(
-    config.NSM_NETWORK_SERVICES.map(async (request, n) => {
-      const id = `${name}-${n}`;
-      const logged = log.child({ connection: id, service: request.service });
-      const recovered = await recover(
-        { dialer: transport, managerUrl, netns, timeoutMs: requestTimeoutMs },
-        id,
-        request,
-      ).catch(() => undefined);
-      if (recovered) logged.info('a wire of an earlier process was found and is kept');
-      return keepWire({
-        id,
-        request,
-        chain,
-        connections,
-        clock,
-        netns,
-        requestTimeoutMs,
-        recovered,
-        random: runtime.random,
-        onAttempt: (attempt) => report(logged, attempt),
-      });
-    }),
-  );
-  runtime.onStop('wires', async () => {
-    await Promise.all(wires.map((wire) => wire.close()));
-  });
-
-  function report(logged: typeof log, { kind, ms, connection, error }: Attempt): void {
-    if (error) {
-      const { code, message, hop, element, hint } = error;
-      return logged.warn({ kind, ms, code, hop, element, hint }, message);
-    }
-    const { context, mechanism, networkServiceEndpointName: endpoint } = connection ?? {};
-    const fields = {
-      kind,
-      ms,
-      endpoint,
-      interface: mechanism?.parameters[INTERFACE_NAME],
-      addresses: context?.ipContext?.srcIpAddrs,
-      peer: context?.ipContext?.dstIpAddrs,
-    };
-    logged.info(fields, kind === 'refresh' ? 'refreshed' : 'connected');
-  }
+  runtime.onStop('wires', () => nsc.stop());
 });
+
+function report(
+  log: Logger,
+  id: string,
+  { service }: RequestUrl,
+  { kind, ms, connection, error }: Attempt,
+): void {
+  const about = { connection: id, service, kind, ms };
+  if (error) {
+    const { code, message, hop, element, hint } = error;
+    log.warn({ ...about, code, hop, element, hint }, message);
+    return;
+  }
+  const { context, mechanism, networkServiceEndpointName: endpoint } = connection ?? {};
+  const { srcIpAddrs: addresses, dstIpAddrs: peer } = context?.ipContext ?? {};
+  log.info(
+    { ...about, endpoint, interface: mechanism?.parameters[INTERFACE_NAME], addresses, peer },
+    kind === 'refresh' ? 'refreshed' : 'connected',
+  );
+}

@@ -11,9 +11,9 @@ import {
   validate,
   type ConnectionElement,
   type Connections,
-  type Discovery,
 } from '@nsm/connection';
 import type { TokenSource } from '@nsm/identity';
+import type { Discovery } from '@nsm/registry';
 import type { Dialer } from '@nsm/rpc';
 
 export interface NsmgrDeps {

@@ -9,6 +9,7 @@ import {
   type NetworkServiceRequest,
 } from '@nsm/proto';
 import { createMemoryTransport, NsmError, service, type ServerContext } from '@nsm/rpc';
+import type { Call } from '../call.ts';
 import { callOf, echo } from '../testing.ts';
 import { connect } from './connect.ts';
 
@@ -133,7 +134,7 @@ describe('connect obeys the laws', () => {
   beforeEach(async () => {
     peers = await start();
   });
-  elementLaws('connect', () => ({
+  elementLaws<Call, Connection>('connect', () => ({
     element: () => ({
       name: 'connect and what is below',
       // connect ends a chain: what the laws answer stands for something that fails above it.

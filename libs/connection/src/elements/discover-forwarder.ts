@@ -5,10 +5,10 @@ import {
   type NetworkService,
   type NetworkServiceEndpoint,
 } from '@nsm/proto';
-import { subset } from '@nsm/registry';
+import { subset, type Discovery } from '@nsm/registry';
 import { NsmError } from '@nsm/rpc';
 import type { Call, ConnectionElement } from '../call.ts';
-import { serviceOf, type Discovery } from '../discovery.ts';
+import { serviceOf } from '../discovery.ts';
 import { pathOf } from '../path.ts';
 import { tryEach } from '../try-each.ts';
 

@@ -1,9 +1,9 @@
 import { millis } from '@nsm/identity';
-import { matchEndpoint } from '@nsm/registry';
+import { matchEndpoint, type Discovery } from '@nsm/registry';
 import type { Clock } from '@nsm/chain';
 import { NsmError } from '@nsm/rpc';
 import { withConnection, type ConnectionElement } from '../call.ts';
-import { serviceOf, type Discovery } from '../discovery.ts';
+import { serviceOf } from '../discovery.ts';
 
 /**
  * Finds the endpoints a connection may go to (contract 3.11): the one it names, or those that match its labels by the

@@ -1,0 +1,98 @@
+import { slot, type Clock, type Scope } from '@nsm/chain';
+import { NsmError } from '@nsm/rpc';
+import type { RegistryCall, RegistryElement } from '../call.ts';
+import type { KindCache } from '../cache.ts';
+import { ATTEMPT_MS, type KindClient } from '../client.ts';
+import type { Entry } from '../kind.ts';
+import type { RegistryPath } from '../registry-path.ts';
+import { pause } from '../watch.ts';
+
+/** What the registry above was asked to keep. */
+interface Above<T> {
+  readonly sent: T;
+  /** The path of the next call for it. */
+  readonly path: RegistryPath;
+}
+
+/** Registers with the registry above, and takes it back there. */
+export interface RegisterAbove<T extends Entry> {
+  readonly element: RegistryElement<T>;
+  /** An Unregister has come: it brings fresher tokens than the registration did. */
+  readonly leaving: (scope: Scope, call: RegistryCall<T>) => void;
+  /** The registry above has lost the entry of this scope: registers it there again, as it was. */
+  readonly again: (scope: Scope, signal: AbortSignal) => Promise<void>;
+}
+
+const RETRY_MS = 200;
+
+export function registerAbove<T extends Entry>(
+  client: KindClient<T>,
+  cache: Pick<KindCache<T>, 'put' | 'forget'>,
+  clock: Clock,
+): RegisterAbove<T> {
+  const above = slot<Above<T>>('registered-above');
+
+  const register = async (
+    { sent, path }: Above<T>,
+    signal: AbortSignal,
+    deadline = clock.now() + ATTEMPT_MS,
+  ): Promise<{ held: Above<T>; entry: T }> => {
+    const answered = await client.register(sent, { path, signal, deadline });
+    cache.put(answered.entry);
+    return { held: { sent, path: answered.path }, entry: answered.entry };
+  };
+
+  const unregister = async ({ sent, path }: Above<T>, signal: AbortSignal): Promise<void> => {
+    cache.forget(sent.name);
+    for (;;) {
+      try {
+        await client.unregister(sent, { path, signal });
+        return;
+      } catch (err) {
+        if (!NsmError.from(err).retry) throw err;
+        await pause(clock, RETRY_MS, signal);
+        if (signal.aborted) throw err;
+      }
+    }
+  };
+
+  const hold = (scope: Scope, held: Above<T>): void =>
+    scope.hold(
+      above,
+      held,
+      (signal) => unregister(held, signal),
+      async (was, signal) => {
+        await register(was, signal);
+      },
+    );
+
+  return {
+    element: {
+      name: 'register-above',
+      run: async (call, next) => {
+        const { entry: sent, path, scope, signal, deadline } = call;
+        const held: Above<T> = { sent, path };
+        const was = scope.get(above);
+        // Until there is an answer it is not known to be there: one attempt to take it back, and nobody waits for more.
+        scope.hold(above, held, async (undo) => {
+          if (was === undefined)
+            await client.unregister(sent, { path, signal: undo }).catch(() => undefined);
+        });
+        const answered = await register(held, signal, deadline);
+        hold(scope, answered.held);
+        return next({ ...call, entry: answered.entry, path: answered.held.path });
+      },
+    },
+    leaving: (scope, { path }) => {
+      const held = scope.get(above);
+      if (held) hold(scope, { ...held, path });
+    },
+    again: async (scope, signal) => {
+      const held = scope.get(above);
+      if (!held) return;
+      const answered = await register(held, signal);
+      hold(scope, answered.held);
+      scope.commit();
+    },
+  };
+}

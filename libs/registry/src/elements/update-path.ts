@@ -1,0 +1,49 @@
+import { subjectOf, type TokenSource } from '@nsm/identity';
+import { NsmError, wrapped } from '@nsm/rpc';
+import type { RegistryElement } from '../call.ts';
+import type { Entry } from '../kind.ts';
+import type { RegistryPath } from '../registry-path.ts';
+
+/**
+ * Puts the caller's token and this hop's own into the path, and both subjects into `path_ids`; on the way back the
+ * path is the caller's again (contract 2.9). Without a token of the caller its part is left as it came.
+ */
+export const updatePath = <T extends Entry>(tokens: TokenSource): RegistryElement<T> => ({
+  name: 'update-path',
+  run: async (call, next) => {
+    const { token } = call;
+    const caller = token && subjectOf(token.token);
+    const own = await tokens.issue(caller).catch((err: unknown) => {
+      throw wrapped('an error during generating token', err);
+    });
+    const path = extended(call.path, token?.token, own.token);
+    const ids =
+      caller === undefined
+        ? call.entry.pathIds
+        : withId(call.entry.pathIds, path.index - 1, caller);
+    const pathIds = withId(ids, path.index, subjectOf(own.token) ?? tokens.subject);
+    const result = await next({ ...call, entry: { ...call.entry, pathIds }, path, own });
+    return { ...result, path: { ...result.path, index: path.index - 1 } };
+  },
+});
+
+function extended(
+  { index, tokens }: RegistryPath,
+  callerToken: string | undefined,
+  ownToken: string,
+): RegistryPath {
+  if (tokens.length === 0) return { index: 1, tokens: [callerToken ?? '', ownToken] };
+  if (index + 1 > tokens.length)
+    throw new NsmError(
+      'invalid-argument',
+      `path: Path.Index+1==${index + 1} should be less or equal len(Path.PathSegments)==${tokens.length}`,
+    );
+  const updated = [...tokens];
+  if (callerToken !== undefined) updated[index] = callerToken;
+  updated[index + 1] = ownToken;
+  return { index: index + 1, tokens: updated };
+}
+
+/** `ids` with one of them set; past the end it is appended. */
+const withId = (ids: readonly string[], at: number, id: string): string[] =>
+  at < ids.length ? ids.map((was, i) => (i === at ? id : was)) : [...ids, id];

@@ -1,0 +1,48 @@
+import { createVnis } from '@nsm/connection';
+import { createDatapath } from '@nsm/datapath';
+import { insecureTokens } from '@nsm/identity';
+import { logOutcome, logRegistration, logUndoFailure, main } from '@nsm/service';
+import { settings } from './config.ts';
+import { createForwarder } from './forwarder.ts';
+import { underlayMtu } from './underlay.ts';
+
+const VXLAN_PORT = 4_789;
+/** Of wires that stay on this node, where no underlay says otherwise. */
+const LOCAL_MTU = 1_500;
+
+await main('forwarder', '0.1.0', settings, async (config, runtime) => {
+  const { log, clock, random, newId, transport } = runtime;
+  const { NSM_NAME: name, NSM_TUNNEL_IP: ip } = config;
+  const mtu = ip === '' ? LOCAL_MTU : underlayMtu(ip);
+  const datapath = createDatapath();
+  runtime.onStop('data path', () => datapath.close());
+
+  const forwarder = createForwarder({
+    name,
+    clock,
+    random,
+    newId,
+    transport,
+    datapath,
+    tokens: insecureTokens(name, config.NSM_MAX_TOKEN_LIFETIME, clock),
+    tunnel:
+      ip === ''
+        ? undefined
+        : {
+            ip,
+            port: config.NSM_VXLAN_PORT || VXLAN_PORT,
+            underlayMtu: mtu,
+            vnis: createVnis(random),
+          },
+    underlayMtu: mtu,
+    managerUrl: config.NSM_CONNECT_TO,
+    forwarderService: config.NSM_NSNAME,
+    labels: config.NSM_LABELS,
+    onUndoFailure: logUndoFailure(log),
+    onOutcome: logOutcome(log),
+    onRegistration: logRegistration(log),
+  });
+  const [listener] = await runtime.serve([config.NSM_LISTEN_ON], name, forwarder.services);
+  runtime.onStop('registration', () => forwarder.stop());
+  await forwarder.register(listener?.url ?? config.NSM_LISTEN_ON);
+});

@@ -1,0 +1,68 @@
+import type { Clock } from '@nsm/chain';
+import { createConnections, type OnUndoFailure, type RequestUrl } from '@nsm/connection';
+import type { TokenSource } from '@nsm/identity';
+import type { Connection } from '@nsm/proto';
+import type { Transport } from '@nsm/rpc';
+import { nscChain } from './chain.ts';
+import { recover } from './recover.ts';
+import { keepWire, type Attempt } from './wire.ts';
+
+export interface NscOptions {
+  readonly name: string;
+  readonly newId: () => string;
+  readonly random: () => number;
+  readonly clock: Clock;
+  readonly tokens: TokenSource;
+  readonly transport: Transport;
+  /** The manager of this node. */
+  readonly managerUrl: string;
+  /** The namespace interfaces shall be in: inode://dev/ino. */
+  readonly netns: string;
+  /** One wire each. */
+  readonly requests: readonly RequestUrl[];
+  /** Per attempt, in ms. */
+  readonly requestTimeoutMs: number;
+  readonly onUndoFailure: OnUndoFailure;
+  /** Told of every attempt to connect or refresh; `id` names the wire. */
+  readonly onAttempt: (id: string, request: RequestUrl, attempt: Attempt) => void;
+  /** Told of a wire that an earlier process left and this one keeps. */
+  readonly onRecovered?: (id: string) => void;
+}
+
+/** A client with its wires. */
+export interface Nsc {
+  /** Resolves when all wires have been up. */
+  readonly up: Promise<readonly Connection[]>;
+  /** Takes all wires down. */
+  stop(): Promise<void>;
+}
+
+export async function createNsc(options: NscOptions): Promise<Nsc> {
+  const { name, transport, managerUrl, netns, requests, requestTimeoutMs } = options;
+  const connections = createConnections(options.onUndoFailure);
+  const chain = nscChain({ ...options, connections, dialer: transport });
+  const wires = await Promise.all(
+    requests.map(async (request, n) => {
+      const id = `${name}-${n}`;
+      // A manager that cannot be asked now will be asked for the wire itself, again and again.
+      const recovered = await recover(
+        { dialer: transport, managerUrl, netns, timeoutMs: requestTimeoutMs },
+        id,
+        request,
+      ).catch(() => undefined);
+      if (recovered) options.onRecovered?.(id);
+      return keepWire({
+        ...options,
+        id,
+        request,
+        chain,
+        connections,
+        recovered,
+        onAttempt: (attempt) => options.onAttempt(id, request, attempt),
+      });
+    }),
+  );
+  const up = Promise.all(wires.map((wire) => wire.up));
+  up.catch(() => undefined); // who does not ask need not hear
+  return { up, stop: async () => void (await Promise.all(wires.map((wire) => wire.close()))) };
+}

@@ -1,0 +1,34 @@
+import { ownNetns } from '@nsm/connection';
+import { insecureTokens } from '@nsm/identity';
+import { createPrefixPool } from '@nsm/ip';
+import { logOutcome, logRegistration, logUndoFailure, main } from '@nsm/service';
+import { settings } from './config.ts';
+import { createNse } from './nse.ts';
+
+await main('nse', '0.1.0', settings, async (config, runtime) => {
+  const { log, clock, random, newId, transport } = runtime;
+  const { NSM_NAME: name } = config;
+  const nse = createNse({
+    name,
+    clock,
+    random,
+    newId,
+    transport,
+    tokens: insecureTokens(name, config.NSM_MAX_TOKEN_LIFETIME, clock),
+    pools: config.NSM_CIDR_PREFIX.map((group) => createPrefixPool(group)),
+    polite: config.NSM_IPAM_POLICY === 'polite',
+    netns: await ownNetns(),
+    managerUrl: config.NSM_CONNECT_TO,
+    offers: config.NSM_SERVICE_NAMES,
+    payload: config.NSM_PAYLOAD,
+    labels: config.NSM_LABELS,
+    registerServices: config.NSM_REGISTER_SERVICE,
+    unregister: config.NSM_UNREGISTER_ITSELF,
+    onUndoFailure: logUndoFailure(log),
+    onOutcome: logOutcome(log),
+    onRegistration: logRegistration(log),
+  });
+  const [listener] = await runtime.serve([config.NSM_LISTEN_ON], name, nse.services);
+  runtime.onStop('registration', () => nse.stop());
+  await nse.register(listener?.url ?? config.NSM_LISTEN_ON);
+});

@@ -1,0 +1,104 @@
+import type { Trace } from '@nsm/chain';
+import {
+  createConnections,
+  serveConnections,
+  type OnUndoFailure,
+  type Outcome,
+} from '@nsm/connection';
+import { NetworkService, NetworkServiceEndpoint } from '@nsm/proto';
+import { keepRegistered, registryClient, type Keeper, type KeepOptions } from '@nsm/registry';
+import type { Service, Transport } from '@nsm/rpc';
+import { nseChain, type NseDeps } from './chain.ts';
+
+export interface NseOptions extends Omit<NseDeps, 'connections'> {
+  readonly transport: Transport;
+  /** The manager of this node: its registry is ours. */
+  readonly managerUrl: string;
+  /** Names of the network services to offer. */
+  readonly offers: readonly string[];
+  readonly payload: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Register the services too. */
+  readonly registerServices: boolean;
+  /** Unregister the endpoint when stopped. */
+  readonly unregister: boolean;
+  readonly onUndoFailure: OnUndoFailure;
+  readonly onOutcome?: (outcome: Outcome) => void;
+  readonly onRegistration?: KeepOptions['onAttempt'];
+  readonly trace?: Trace;
+}
+
+/** An endpoint, ready to be served. */
+export interface Nse {
+  readonly services: readonly Service[];
+  /** Registers services and endpoint under the URL it is served on; resolves once that is done, and goes on keeping it. */
+  register(url: string): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export function createNse(options: NseOptions): Nse {
+  const {
+    name,
+    transport,
+    managerUrl,
+    clock,
+    random,
+    tokens,
+    offers,
+    payload,
+    labels,
+    onRegistration,
+  } = options;
+  const connections = createConnections(options.onUndoFailure);
+  const registry = registryClient(transport, managerUrl, { tokens, clock, random });
+  const keep = { clock, random, onAttempt: onRegistration };
+  const services: Keeper<NetworkService>[] = [];
+  let endpoint: Keeper<NetworkServiceEndpoint> | undefined;
+  return {
+    services: serveConnections({
+      ...options,
+      chain: nseChain({ ...options, connections }),
+      connections,
+      now: clock.now,
+    }),
+    register: async (url) => {
+      if (options.registerServices) await registerServices();
+      const networkServiceLabels = Object.fromEntries(
+        offers.map((offer) => [offer, { labels: { ...labels } }]),
+      );
+      const keeper = keepRegistered(
+        registry.endpoints,
+        NetworkServiceEndpoint.fromPartial({
+          name,
+          url,
+          networkServiceNames: [...offers],
+          networkServiceLabels,
+        }),
+        keep,
+      );
+      endpoint = keeper;
+      await keeper.ready;
+    },
+    stop: async () => {
+      // Services outlive their endpoints; others may offer them.
+      await Promise.all(services.map((keeper) => keeper.stop({ unregister: false })));
+      await endpoint?.stop({ unregister: options.unregister });
+      await connections.idle();
+    },
+  };
+
+  /** A service that is there with rules or another payload is somebody else's, and left as it is (contract 6.6). */
+  async function registerServices(): Promise<void> {
+    for (const offer of offers) {
+      const there = await registry.services.findFirst({ name: offer });
+      if (there && (there.matches.length > 0 || there.payload !== payload)) continue;
+      const keeper = keepRegistered(
+        registry.services,
+        NetworkService.fromPartial({ name: offer, payload }),
+        keep,
+      );
+      services.push(keeper);
+      await keeper.ready;
+    }
+  }
+}

@@ -1,0 +1,69 @@
+import { insecureTokens } from '@nsm/identity';
+import { logOutcome, logUndoFailure, main } from '@nsm/service';
+import { settings } from './config.ts';
+import { followExcludedFile } from './excluded-file.ts';
+import { createNsmgr } from './nsmgr.ts';
+import { publicUrl } from './public-url.ts';
+
+await main('nsmgr', '0.1.0', settings, async (config, runtime) => {
+  const { log, clock, random, newId, transport } = runtime;
+  const { NSM_NAME: name } = config;
+  const excluded = await followExcludedFile(config.NSM_EXCLUDED_PREFIXES_FILE, (fault) =>
+    log.warn(fault),
+  );
+  runtime.onStop('excluded prefixes', () => excluded.close());
+
+  const nsmgr = createNsmgr({
+    name,
+    clock,
+    random,
+    newId,
+    transport,
+    tokens: insecureTokens(name, config.NSM_MAX_TOKEN_LIFETIME, clock),
+    registryUrl: config.NSM_REGISTRY_URL,
+    forwarderService: config.NSM_FORWARDER_NETWORK_SERVICE_NAME,
+    ownUrl: publicUrl(config.NSM_LISTEN_ON),
+    labels: placeLabels(config),
+    excluded: () => excluded.current(),
+    expirePeriodMs: config.NSM_EXPIRE_PERIOD,
+    onUndoFailure: logUndoFailure(log),
+    onOutcome: logOutcome(log),
+    onRegistryOutcome: ({ op, kind, name: entry, ms, error }) => {
+      const fields = { op, kind, entry, ms };
+      if (error)
+        log.warn(
+          { ...fields, code: error.code, hop: error.hop, element: error.element, hint: error.hint },
+          error.message,
+        );
+      else log.debug(fields, `${op} done`);
+    },
+    onFrontEvent: ({ event, name: entry, error }) =>
+      log.info(
+        { entry, error },
+        event === 'expired'
+          ? 'a registration was not refreshed and is gone'
+          : 'the registry had lost a registration',
+      ),
+    onMoved: (connection, service, endpoint) =>
+      log.info(
+        { connection, service, endpoint },
+        'the endpoint no longer fits the rules of the service: closed',
+      ),
+  });
+  runtime.onStop('manager', () => nsmgr.stop());
+  await runtime.serve(config.NSM_LISTEN_ON, name, nsmgr.services);
+});
+
+/** Labels that say where this node is; what is not set is left out. */
+function placeLabels(config: {
+  readonly NODE_NAME: string;
+  readonly POD_NAME: string;
+  readonly CLUSTER_NAME: string;
+}): Record<string, string> {
+  const labels = {
+    nodeName: config.NODE_NAME,
+    podName: config.POD_NAME,
+    clusterName: config.CLUSTER_NAME,
+  };
+  return Object.fromEntries(Object.entries(labels).filter(([, value]) => value !== ''));
+}

@@ -1,0 +1,86 @@
+import type { Trace } from '@nsm/chain';
+import {
+  createConnections,
+  serveConnections,
+  type Connections,
+  type OnUndoFailure,
+  type Outcome,
+} from '@nsm/connection';
+import {
+  clientInfo,
+  registryClient,
+  serveRegistryFront,
+  type FrontEvent,
+  type RegistryOutcome,
+} from '@nsm/registry';
+import type { Service, Transport } from '@nsm/rpc';
+import { nsmgrChain, type NsmgrDeps } from './chain.ts';
+import { monitorServices } from './service-monitor.ts';
+
+export interface NsmgrOptions extends Omit<NsmgrDeps, 'connections' | 'dialer' | 'discovery'> {
+  readonly transport: Transport;
+  readonly registryUrl: string;
+  readonly random: () => number;
+  /** How long a registration lasts without a refresh, in ms. */
+  readonly expirePeriodMs: number;
+  readonly onUndoFailure: OnUndoFailure;
+  readonly onOutcome?: (outcome: Outcome) => void;
+  readonly onRegistryOutcome?: (outcome: RegistryOutcome) => void;
+  readonly onFrontEvent?: (event: FrontEvent) => void;
+  /** Told of a connection that is closed because the rules of its service have changed. */
+  readonly onMoved?: (id: string, service: string, endpoint: string) => void;
+  readonly trace?: Trace;
+}
+
+/** A manager, ready to be served. */
+export interface Nsmgr {
+  readonly services: readonly Service[];
+  readonly connections: Connections;
+  /** Ends watches and waits for what is under way. Wires stay as they are. */
+  stop(): Promise<void>;
+}
+
+export function createNsmgr(options: NsmgrOptions): Nsmgr {
+  const { transport, registryUrl, clock, random, tokens, ownUrl, labels, onMoved } = options;
+  const connections = createConnections(options.onUndoFailure);
+  const client = registryClient(transport, registryUrl, { tokens, clock, random });
+  const front = serveRegistryFront({
+    client,
+    publicUrl: ownUrl,
+    tokens,
+    clock,
+    expirePeriodMs: options.expirePeriodMs,
+    endpointElements: [clientInfo(labels)],
+    onOutcome: options.onRegistryOutcome,
+    onEvent: options.onFrontEvent,
+  });
+  const chain = nsmgrChain({
+    ...options,
+    connections,
+    dialer: transport,
+    discovery: front.discovery,
+  });
+  const stopping = new AbortController();
+  const recheck = monitorServices({
+    connections,
+    discovery: front.discovery,
+    onMoved: onMoved ?? (() => undefined),
+    onFault: () => undefined,
+  });
+  const following = client.services.follow({}, stopping.signal, (event) => {
+    if (event.type === 'put') recheck(event.entry);
+  });
+  return {
+    connections,
+    services: [
+      ...serveConnections({ ...options, chain, connections, now: clock.now }),
+      ...front.services,
+    ],
+    stop: async () => {
+      stopping.abort();
+      await following;
+      await connections.idle();
+      await front.close();
+    },
+  };
+}

@@ -1,0 +1,87 @@
+import { chain, type Clock, type Trace } from '@nsm/chain';
+import type { TokenSource } from '@nsm/identity';
+import type { NetworkService, NetworkServiceEndpoint } from '@nsm/proto';
+import {
+  begin,
+  checkEndpoint,
+  checkService,
+  createRegistrations,
+  endpointKind,
+  expire,
+  findIn,
+  keep,
+  restoreFrom,
+  serveRegistry,
+  serviceKind,
+  setPayload,
+  setRegistrationTime,
+  updatePath,
+  type Authorize,
+  type RegistryElement,
+  type RegistryOutcome,
+  type Store,
+} from '@nsm/registry';
+import type { Service } from '@nsm/rpc';
+
+export interface RegistryDeps {
+  readonly tokens: TokenSource;
+  readonly clock: Clock;
+  readonly services: Store<NetworkService>;
+  readonly endpoints: Store<NetworkServiceEndpoint>;
+  /** How long an endpoint lasts without a refresh at most, in ms. */
+  readonly expirePeriodMs: number;
+  /** Aborted when the process stops: watches end with OK, and nothing expires any more. */
+  readonly stopping: AbortSignal;
+  /** Who may register and unregister what; left out: whoever reaches the socket. */
+  readonly authorize?: Authorize | undefined;
+  readonly onOutcome?: ((outcome: RegistryOutcome) => void) | undefined;
+  /** Told of each endpoint that was not refreshed; `error`: it could not be removed, and is tried again. */
+  readonly onExpired?: ((name: string, error: unknown) => void) | undefined;
+  readonly trace?: Trace | undefined;
+}
+
+/** The registry: both services over their stores, with what the stores already hold taken up. */
+export async function createRegistry(d: RegistryDeps): Promise<Service[]> {
+  const services = createRegistrations<NetworkService>({
+    restore: restoreFrom(d.services, () => keptService),
+  });
+  const endpoints = createRegistrations<NetworkServiceEndpoint>({
+    restore: restoreFrom(d.endpoints, () => keptEndpoint),
+  });
+
+  // What a registered name holds: undone by Unregister, and taken up again after a restart.
+  const keptService = keep(d.services);
+  const keptEndpoint: RegistryElement<NetworkServiceEndpoint> = chain(
+    setRegistrationTime(d.clock), // before the store: it is part of what is kept
+    expire({ ...d, registrations: endpoints, periodMs: d.expirePeriodMs }), // likewise, and its timer goes first
+    keep(d.endpoints),
+  );
+
+  const serviceChain = chain(
+    checkService(), // nothing below has to fear what a caller may send
+    updatePath(d.tokens), // policies look at the path
+    ...(d.authorize ? [d.authorize(serviceKind)] : []), // also asked for Unregister, hence above begin
+    begin(services), // one turn at a time per name
+    setPayload(), // before the store: it is part of what is kept
+    keptService,
+  );
+  const endpointChain = chain(
+    checkEndpoint(),
+    updatePath(d.tokens),
+    ...(d.authorize ? [d.authorize(endpointKind)] : []),
+    begin(endpoints),
+    keptEndpoint,
+  );
+
+  for (const { name } of d.services.list()) await services.restore(name);
+  for (const { name } of d.endpoints.list()) await endpoints.restore(name);
+
+  return serveRegistry({
+    services: { chain: serviceChain, find: findIn(d.services) },
+    endpoints: { chain: endpointChain, find: findIn(d.endpoints) },
+    now: () => d.clock.now(),
+    stopping: d.stopping,
+    onOutcome: d.onOutcome,
+    trace: d.trace,
+  });
+}

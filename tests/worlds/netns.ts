@@ -1,0 +1,61 @@
+import { readFileSync, statSync } from 'node:fs';
+import { parseTopology, startLab, type Lab } from '@nsm/lab';
+import { NetworkServiceDefinition } from '@nsm/proto';
+import { createGrpcTransport } from '@nsm/rpc';
+import type { StartWorld } from './world.ts';
+
+interface LogLine {
+  readonly level?: string;
+  readonly msg?: string;
+  readonly kind?: string;
+}
+
+/** Real processes, real sockets, real packets: the lab of the command line. */
+export const startNetns: StartWorld = async (topology, { tokenLifetime, requestTimeout } = {}) => {
+  const lab = await startLab(parseTopology(topology), {
+    maxTokenLifetime: tokenLifetime,
+    requestTimeout,
+  });
+  const transport = createGrpcTransport();
+  return {
+    connected: async (client) => void (await lab.waitConnected(client)),
+    start: (process) => lab.restart(process),
+    end: (process) => lab.kill(process, 'SIGTERM'),
+    kill: (process) => lab.kill(process, 'SIGKILL'),
+    wires: () => lab.wires(),
+    ping: async (pod, address) => {
+      const { received } = await lab.ping(pod, address, {
+        count: 3,
+        intervalMs: 20,
+        timeoutMs: 500,
+      });
+      return received > 0;
+    },
+    links: async (pod) => lab.addresses(pod).map((link) => JSON.stringify(link)),
+    refusals: async (client) =>
+      logOf(lab, client).flatMap(({ level, msg = '' }) => (level === 'warn' ? [msg] : [])),
+    refreshes: async (client) => logOf(lab, client).filter(({ msg }) => msg === 'refreshed').length,
+    manager: (node) => transport.client(NetworkServiceDefinition, lab.plan.managerUrls[node] ?? ''),
+    netns: (pod) => {
+      const { dev, ino } = statSync(lab.netns(pod), { bigint: true });
+      return `inode://${dev}/${ino}`;
+    },
+    census: async () => {
+      const { namespaces, sockets, registry, strangers } = await lab.census();
+      return { namespaces, sockets, registry, strangers };
+    },
+    stop: async () => {
+      transport.close();
+      await lab.stop();
+    },
+  };
+};
+
+function logOf(lab: Lab, process: string): LogLine[] {
+  const log = lab.processes().find(({ name }) => name === process)?.log;
+  if (log === undefined) throw new Error(`no process is called ${process}`);
+  return readFileSync(log, 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as LogLine);
+}
