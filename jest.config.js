@@ -17,6 +17,8 @@ const common = {
 };
 
 export default {
+  // A scenario starts ten processes on whatever machine it runs.
+  testTimeout: 60_000,
   cacheDirectory: '<rootDir>/.cache/jest',
   reporters: ['default', '<rootDir>/scripts/count-reporter.mjs'],
   projects: [

@@ -21,7 +21,11 @@ describe.each(worlds)('close, in %s', (_name, start) => {
     world = started;
     await started.connected('a');
     await started.end('a');
-    await eventually(started.wires, (wires) => wires.length === 0);
+    // Out of service at once, gone from the kernel a moment later.
+    const links = async () =>
+      (await Promise.all(['a', 'nse-near', 'nse-far'].map(started.links))).flat();
+    await eventually(links, (all) => all.length === 0);
+    expect(await started.wires()).toEqual([]);
     return started;
   };
 

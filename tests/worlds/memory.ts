@@ -1,7 +1,7 @@
 import { untraced, type Trace } from '@nsm/chain';
 import { createFakeDatapath, createFakeKernel, type FakeKernel } from '@nsm/datapath/fake';
-import { parseTopology, planLab, wiresFrom, type PlannedProcess } from '@nsm/lab';
-import { NetworkServiceDefinition } from '@nsm/proto';
+import { parseTopology, planLab, wiresFrom, type Plan, type PlannedProcess } from '@nsm/lab';
+import { NetworkServiceDefinition, NetworkServiceRegistryDefinition } from '@nsm/proto';
 import { createMemoryTransport, type Transport } from '@nsm/rpc';
 import type { Connections } from '@nsm/connection';
 import { createLife, type Life } from './life.ts';
@@ -73,7 +73,10 @@ export const startMemory = async (
     await running.get(name)?.end();
     running.delete(name);
   };
-  for (const { name } of plan.processes) await start(name);
+  for (const { name, program } of plan.processes) {
+    await start(name);
+    if (program === 'registry') await registerServices(plan, transport);
+  }
 
   const show = (pod: string): string[] => looking.show({ [pod]: netns(pod) });
   const wires = async () =>
@@ -97,7 +100,7 @@ export const startMemory = async (
     },
     wires,
     ping: async (pod, address) => kernel.reaches(netns(pod), address),
-    links: async (pod) => show(pod).filter((line) => /\blink\b/.test(line)),
+    links: async (pod) => show(pod).filter((line) => / link add /.test(line)),
     refusals: async (client) => clientOf(client).refusals,
     refreshes: async (client) => clientOf(client).refreshes,
     manager: (node) => transport.client(NetworkServiceDefinition, plan.managerUrls[node] ?? ''),
@@ -112,3 +115,12 @@ export const startMemory = async (
     },
   };
 };
+
+/** What a lab registers of services beyond what their endpoints do. */
+async function registerServices(
+  { registrations, registryUrl }: Plan,
+  transport: Transport,
+): Promise<void> {
+  const registry = transport.client(NetworkServiceRegistryDefinition, registryUrl);
+  for (const registration of registrations) await registry.register(registration);
+}

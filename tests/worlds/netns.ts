@@ -1,8 +1,10 @@
-import { readFileSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseTopology, startLab, type Lab } from '@nsm/lab';
 import { NetworkServiceDefinition } from '@nsm/proto';
 import { createGrpcTransport } from '@nsm/rpc';
-import type { StartWorld } from './world.ts';
+import type { World, WorldOptions } from './world.ts';
 
 interface LogLine {
   readonly level?: string;
@@ -11,13 +13,19 @@ interface LogLine {
 }
 
 /** Real processes, real sockets, real packets: the lab of the command line. */
-export const startNetns: StartWorld = async (topology, { tokenLifetime, requestTimeout } = {}) => {
+export const startNetns = async (
+  topology: string,
+  { tokenLifetime, requestTimeout }: WorldOptions = {},
+): Promise<World & { readonly lab: Lab }> => {
+  const stateRoot = mkdtempSync(join(tmpdir(), 'nsm-'));
   const lab = await startLab(parseTopology(topology), {
+    places: { stateRoot, netnsFolder: join(stateRoot, 'netns') },
     maxTokenLifetime: tokenLifetime,
     requestTimeout,
   });
   const transport = createGrpcTransport();
   return {
+    lab,
     connected: async (client) => void (await lab.waitConnected(client)),
     start: (process) => lab.restart(process),
     end: (process) => lab.kill(process, 'SIGTERM'),
@@ -47,6 +55,7 @@ export const startNetns: StartWorld = async (topology, { tokenLifetime, requestT
     stop: async () => {
       transport.close();
       await lab.stop();
+      rmSync(stateRoot, { recursive: true, force: true });
     },
   };
 };

@@ -14,8 +14,11 @@ interface Entry {
 
 /** The connections of one process: one queue and one scope each. Turns of one id never interleave; ids never wait for each other. */
 export interface Connections {
-  /** Runs a request in its turn. On success the answer is kept, state UP, and watchers hear UPDATE. */
-  request(call: Call, next: ConnectionNext): Promise<Connection>;
+  /** Runs a request in its turn. On success the answer is kept, state UP, and watchers hear UPDATE. `first`: there was no such connection. */
+  request(
+    call: Call,
+    next: ConnectionNext,
+  ): Promise<{ readonly connection: Connection; readonly first: boolean }>;
   /**
    * Takes down what a connection holds, in its turn, and tells watchers DELETE. An unknown id is no error: it is closed.
    * `unless` is asked in the turn: a clean-up that was overtaken by a refresh does nothing.
@@ -95,7 +98,7 @@ export function createConnections(onUndoFailure: OnUndoFailure): Connections {
         const established = { ...answer, state: State.UP };
         entry.connection = established;
         emit(ConnectionEventType.UPDATE, established);
-        return established;
+        return { connection: established, first };
       }),
     close: async (id, { unless } = {}) => {
       if (!entries.has(id)) return;

@@ -46,6 +46,7 @@ export function serveConnections({
     const started = now();
     const token = tokenFrom((name) => context.header(name));
     const { signal, deadline } = context;
+    const scope = new Scope();
     const call: Call = {
       op,
       connection,
@@ -53,11 +54,15 @@ export function serveConnections({
       token,
       deadline,
       signal,
-      scope: new Scope(),
+      scope,
       trace: namingElements(trace),
     };
     try {
       const answer = await chain.run(call, async (last) => last.connection);
+      if (op === 'request' && signal.aborted) {
+        await scope.close();
+        throw new NsmError('cancelled', 'the caller gave up before the answer was there');
+      }
       onOutcome?.({ op, connection, ms: now() - started, error: undefined });
       return answer;
     } catch (thrown) {

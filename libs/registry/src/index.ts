@@ -41,6 +41,7 @@ export type { LeaveOptions, Registrations, RegistrationsOptions } from './regist
 export type { RegistryPath } from './registry-path.ts';
 export { serveRegistry } from './serve.ts';
 export type { RegistryHalf, RegistryOutcome, ServeRegistryOptions } from './serve.ts';
-export type { Store } from './store.ts';
+export { openSqliteStores } from './sqlite-store.ts';
+export type { Store, Stores } from './store.ts';
 export { render } from './template.ts';
 export type { WatchEvent } from './watch.ts';

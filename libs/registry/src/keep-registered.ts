@@ -103,11 +103,12 @@ export function keepRegistered<T extends Entry & { expirationTime?: Timestamp | 
     wake = () => undefined;
   };
 
-  const leave = async (): Promise<void> => {
+  const leave = async (unregister: boolean): Promise<void> => {
     const reason = new NsmError('cancelled', `${entry.name} is no longer kept registered`);
     stopping.abort(reason);
     reject(reason);
     await running;
+    if (!unregister) return;
     // Also where there was no answer: an attempt that was cut off may have succeeded.
     await client.unregister(wanted, { path, deadline: clock.now() + LEAVE_MS });
   };
@@ -121,7 +122,7 @@ export function keepRegistered<T extends Entry & { expirationTime?: Timestamp | 
       wanted = changed;
       registerAgain();
     },
-    stop: () => (left ??= leave()),
+    stop: ({ unregister } = { unregister: true }) => (left ??= leave(unregister)),
   };
 }
 

@@ -1,18 +1,9 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import type { NetworkService, NetworkServiceEndpoint } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
 import type { Change } from './feed.ts';
 import { endpointKind, serviceKind, type Entry, type Kind } from './kind.ts';
 import { createTable } from './memory-store.ts';
-import type { Store } from './store.ts';
-
-/** The stores of a registry in one file. */
-export interface SqliteStores {
-  readonly services: Store<NetworkService>;
-  readonly endpoints: Store<NetworkServiceEndpoint>;
-  /** Finishes writes under way, ends watches, and closes the file. */
-  close(): Promise<void>;
-}
+import type { Store, Stores } from './store.ts';
 
 /** Layout of the file; a file of a later version is not touched. */
 const SCHEMA_VERSION = 1;
@@ -30,7 +21,7 @@ const SCHEMA = `
  * that holds it has reached the disk; writes of one turn of the event loop share a commit. Fails with `unavailable`
  * where the file cannot be opened, is in use by another process, or was not written by this program.
  */
-export function openSqliteStores(path: string): SqliteStores {
+export function openSqliteStores(path: string): Stores {
   const file = openFile(path);
   const services = storeIn(file, serviceKind);
   const endpoints = storeIn(file, endpointKind);

@@ -1,3 +1,4 @@
+import type { NetworkService, NetworkServiceEndpoint } from '@nsm/proto';
 import type { Subscription } from './feed.ts';
 
 /**
@@ -18,5 +19,13 @@ export interface Store<T> {
   /** What passes a query now, and every later change of what passes it, with no gap between. */
   watch(query: T): Subscription<T>;
   /** Ends watches and, in a lasting store, closes the file; writes under way are finished first. */
+  close(): Promise<void>;
+}
+
+/** What a registry keeps. */
+export interface Stores {
+  readonly services: Store<NetworkService>;
+  readonly endpoints: Store<NetworkServiceEndpoint>;
+  /** Finishes writes under way, ends watches, and closes what holds the stores. */
   close(): Promise<void>;
 }

@@ -35,6 +35,9 @@ import { prepareSocket, targetOf } from './url.ts';
 const DEADLINE = 'nsm-internal-deadline';
 const TIMEOUT = 'grpc-timeout';
 
+/** Room enough for what is too large to be told which field it is; beyond it the message is refused unread. */
+const MAX_MESSAGE_BYTES = 8 << 20;
+
 const channelOptions = {
   // A peer that restarts is back within a moment: find out quickly.
   'grpc.initial_reconnect_backoff_ms': 50,
@@ -75,6 +78,7 @@ export function createGrpcTransport(): Transport {
 async function serve(url: string, hop: string, services: readonly Service[]): Promise<Listener> {
   const server = createServer({
     'grpc.enable_channelz': 0,
+    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     interceptors: [exposeDeadline],
   });
   for (const { definition, handlers } of services) {

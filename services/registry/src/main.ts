@@ -1,20 +1,52 @@
 import { insecureTokens } from '@nsm/identity';
-import { createMemoryStore, endpointKind, serviceKind } from '@nsm/registry';
+import {
+  createMemoryStore,
+  endpointKind,
+  openSqliteStores,
+  serviceKind,
+  type Stores,
+} from '@nsm/registry';
 import { main } from '@nsm/service';
 import { createRegistry } from './chain.ts';
 import { settings } from './config.ts';
 
 await main('registry', '0.1.0', settings, async (config, runtime) => {
-  const { clock } = runtime;
+  const { clock, log } = runtime;
+  const { NSM_NAME: name, NSM_STORE: store } = config;
+  const stores = store.engine === 'sqlite' ? openSqliteStores(store.path) : memoryStores();
+  const { services, endpoints } = stores;
+  runtime.onStop('store', () => stores.close());
+
   const stopping = new AbortController();
-  const services = await createRegistry({
-    tokens: insecureTokens(config.NSM_NAME, config.NSM_MAX_TOKEN_LIFETIME, clock),
+  const registry = await createRegistry({
+    tokens: insecureTokens(name, config.NSM_MAX_TOKEN_LIFETIME, clock),
     clock,
-    services: createMemoryStore(serviceKind),
-    endpoints: createMemoryStore(endpointKind),
+    services,
+    endpoints,
     expirePeriodMs: config.NSM_EXPIRE_PERIOD,
     stopping: stopping.signal,
+    onOutcome: ({ op, kind, name: entry, ms, error }) => {
+      const fields = { op, kind, entry, ms };
+      if (error) log.warn({ ...fields, code: error.code, element: error.element }, error.message);
+      else log.info(fields, `${op} done`);
+    },
+    onExpired: (entry, error) => {
+      if (error === undefined) log.info({ entry }, 'an endpoint was not refreshed and is gone');
+      else log.error({ entry, error }, 'an expired endpoint could not be removed');
+    },
   });
-  runtime.onStop('registry', () => stopping.abort());
-  await runtime.serve(config.NSM_LISTEN_ON, config.NSM_NAME, services);
+  log.info(
+    { store: store.engine, services: services.list().length, endpoints: endpoints.list().length },
+    'store opened',
+  );
+  await runtime.serve(config.NSM_LISTEN_ON, name, registry);
+  // The last one registered stops first: watches end with OK before the listeners close.
+  runtime.onStop('watches', () => stopping.abort());
+});
+
+/** Nothing to close: what is in memory ends with the process. */
+const memoryStores = (): Stores => ({
+  services: createMemoryStore(serviceKind),
+  endpoints: createMemoryStore(endpointKind),
+  close: async () => undefined,
 });

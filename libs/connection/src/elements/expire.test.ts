@@ -47,6 +47,15 @@ describe('expire', () => {
     expect(clock.pending).toBe(0);
   });
 
+  test('a token shorter than the request may take is not spent on closing early', async () => {
+    const { clock, connections, request } = start();
+    await request(8, { deadline: 15_000 });
+    await clock.advance(5_999);
+    expect(connections.list()).toHaveLength(1);
+    await clock.advance(1);
+    expect(connections.list()).toHaveLength(0);
+  });
+
   test('a refresh moves the end', async () => {
     const { clock, connections, request } = start();
     await request(60);

@@ -15,7 +15,7 @@ export function keep<T extends Entry>(store: Store<T>): RegistryElement<T> {
         kept,
         entry,
         async () => {
-          await store.delete(entry.name);
+          if (store.get(entry.name) !== undefined) await store.delete(entry.name);
         },
         async (was) => {
           // A write that failed has changed nothing, and writing again would fail again.

@@ -26,7 +26,7 @@ export interface RegisterAbove<T extends Entry> {
 const RETRY_MS = 200;
 
 export function registerAbove<T extends Entry>(
-  client: KindClient<T>,
+  client: Pick<KindClient<T>, 'register' | 'unregister'>,
   cache: Pick<KindCache<T>, 'put' | 'forget'>,
   clock: Clock,
 ): RegisterAbove<T> {

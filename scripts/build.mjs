@@ -1,0 +1,130 @@
+// Bundles every service into dist/<name>/main.mjs, with what cannot be bundled beside them, so that dist can be copied as it is.
+// Does nothing when no source has changed since the last time. Usage: node scripts/build.mjs [--force]
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { build as bundle } from 'esbuild';
+
+const root = join(import.meta.dirname, '..');
+const dist = join(root, 'dist');
+const stamp = join(dist, '.sources');
+const SERVICES = ['registry', 'nsmgr', 'forwarder', 'nsc', 'nse', 'nsm'];
+
+/** What is bundled, by the path of the result without its ending. Services that do not exist are left out. */
+const entries = () =>
+  Object.fromEntries(
+    [
+      ...SERVICES.map((name) => [`${name}/main`, `services/${name}/src/main.ts`]),
+      ['forwarder/kernel-worker', 'libs/datapath/src/worker.ts'],
+    ].filter(([, file]) => existsSync(join(root, file))),
+  );
+
+const files = (dir) =>
+  readdirSync(dir, { withFileTypes: true }).flatMap((entry) => {
+    if (entry.name === 'node_modules' || entry.name === 'dist') return [];
+    const path = join(dir, entry.name);
+    return entry.isDirectory() ? files(path) : [path];
+  });
+
+/** A digest of names, sizes and times of everything that could end up in a bundle. */
+function fingerprint() {
+  const sources = ['proto/src', 'libs', 'services'].flatMap((dir) => files(join(root, dir)));
+  const fixed = ['pnpm-lock.yaml', 'scripts/build.mjs'].map((file) => join(root, file));
+  const hash = createHash('sha256').update(`${process.arch} ${process.version}\n`);
+  for (const file of [...sources, ...fixed].filter((name) => !name.endsWith('.test.ts')).sort()) {
+    const { size, mtimeMs } = statSync(file);
+    hash.update(`${relative(root, file)} ${size} ${mtimeMs}\n`);
+  }
+  return hash.digest('hex');
+}
+
+/** Replaces a file in one step: a lab that is up may be about to read it. */
+function put(file, contents, mode) {
+  mkdirSync(dirname(file), { recursive: true });
+  const part = `${file}.${process.pid}`;
+  writeFileSync(part, contents);
+  if (mode !== undefined) chmodSync(part, mode);
+  renameSync(part, file);
+}
+
+/** The FFI library cannot be bundled: it loads a binary. Its package and the one with the binary go beside the bundles. */
+function copyFfi() {
+  const koffi = realpathSync(join(root, 'libs/netlink/node_modules/koffi'));
+  for (const name of ['koffi', `@koromix/koffi-linux-${process.arch}`]) {
+    // What a package depends on stands beside it.
+    const from = realpathSync(join(koffi, '..', name));
+    const to = join(dist, 'node_modules', name);
+    if (existsSync(to) && versionOf(to) === versionOf(from)) continue;
+    rmSync(to, { recursive: true, force: true });
+    cpSync(from, to, { recursive: true, dereference: true });
+  }
+}
+
+const versionOf = (dir) => JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8')).version;
+
+/** `dist/bin/nsm`: the command line under the Node it was built for. */
+const launcher = () => `#!/bin/sh
+# Made by scripts/build.mjs.
+here=$(CDPATH= cd -- "$(dirname -- "$(readlink -f -- "$0")")" && pwd)
+node=$here/${relative(join(dist, 'bin'), process.execPath)}
+[ -x "$node" ] || node=node
+NSM_COMMAND=$0 exec "$node" "$here/../nsm/main.mjs" "$@"
+`;
+
+/** Builds what has changed; true when there was anything to do. */
+export async function build({ force = false } = {}) {
+  const current = fingerprint();
+  if (!force && existsSync(stamp) && readFileSync(stamp, 'utf8') === current) return false;
+  const { outputFiles } = await bundle({
+    absWorkingDir: root,
+    entryPoints: entries(),
+    outdir: dist,
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    write: false,
+    format: 'esm',
+    platform: 'node',
+    target: 'node24',
+    conditions: ['source'],
+    external: ['koffi'],
+    sourcemap: 'linked',
+    sourcesContent: false,
+    logLevel: 'warning',
+    // Packages that are CommonJS inside call require().
+    banner: {
+      js: "import { createRequire as nsmRequire } from 'node:module';\nconst require = nsmRequire(import.meta.url);",
+    },
+  });
+  for (const { path, contents } of outputFiles) put(path, contents);
+  copyFfi();
+  const topologies = join(root, 'services/nsm/topologies');
+  for (const name of existsSync(topologies) ? readdirSync(topologies) : [])
+    put(join(dist, 'topologies', name), readFileSync(join(topologies, name)));
+  put(join(dist, 'bin/nsm'), launcher(), 0o755);
+  put(stamp, current);
+  return true;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const started = performance.now();
+  const did = await build({ force: process.argv.includes('--force') });
+  const took = `${(performance.now() - started).toFixed(0)} ms`;
+  console.log(
+    did
+      ? `built ${Object.keys(entries()).length} bundles in dist (${took})`
+      : `dist is current (${took})`,
+  );
+}
