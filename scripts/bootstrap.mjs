@@ -14,7 +14,8 @@ const fail = (text) => {
   process.exit(1);
 };
 
-if (process.platform !== 'linux') fail('Network Service Mesh needs Linux: it programs network namespaces.');
+if (process.platform !== 'linux')
+  fail('Network Service Mesh needs Linux: it programs network namespaces.');
 
 /** Installing is skipped when the last install that succeeded saw the same lockfile. */
 const stamp = join(root, 'node_modules', '.nsm-installed');
@@ -22,8 +23,13 @@ const lockfile = readFileSync(join(root, 'pnpm-lock.yaml'), 'utf8');
 const current = existsSync(stamp) && readFileSync(stamp, 'utf8') === lockfile;
 if (!current) {
   const flags = ['--yes', PNPM, 'install', '--frozen-lockfile', '--reporter=append-only'];
-  const install = spawnSync('npx', flags, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
-  if (install.error) fail(`npx cannot be started: ${install.error.message}. Install npm beside Node.`);
+  const install = spawnSync('npx', flags, {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    encoding: 'utf8',
+  });
+  if (install.error)
+    fail(`npx cannot be started: ${install.error.message}. Install npm beside Node.`);
   if (install.status !== 0) fail(`${install.stdout}\n${install.stderr}\npnpm install failed`);
   writeFileSync(stamp, lockfile);
 }

@@ -6,9 +6,27 @@ const root = join(import.meta.dirname, '..');
 const bin = (name) => join(root, 'node_modules/.bin', name);
 const steps = [
   ['format', bin('prettier'), '--check', '--log-level', 'warn', '.'],
-  ['lint', bin('eslint'), '--max-warnings', '0', '--cache', '--cache-location', '.cache/eslint', '.'],
+  [
+    'lint',
+    bin('eslint'),
+    '--max-warnings',
+    '0',
+    '--cache',
+    '--cache-location',
+    '.cache/eslint',
+    '.',
+  ],
   ['types', bin('tsc'), '-p', '.'],
-  ['boundaries', bin('depcruise'), '--output-type', 'err-long', 'proto', 'libs', 'services', 'tests'],
+  [
+    'boundaries',
+    bin('depcruise'),
+    '--output-type',
+    'err-long',
+    'proto',
+    'libs',
+    'services',
+    'tests',
+  ],
   ['dead code', bin('knip')],
   ['protocol lint', bin('buf'), 'lint', 'proto'],
   ['protocol breaking', bin('buf'), 'breaking', 'proto', '--against', 'proto/contract.binpb'],
@@ -18,7 +36,11 @@ const steps = [
 let failed = 0;
 for (const [name, command, ...args] of steps) {
   const started = performance.now();
-  const { status } = spawnSync(command, args, { cwd: root, stdio: 'inherit', env: { ...process.env, NODE_OPTIONS: '' } });
+  const { status } = spawnSync(command, args, {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, NODE_OPTIONS: '' },
+  });
   const took = `${((performance.now() - started) / 1000).toFixed(1)} s`;
   console.log(`${status === 0 ? '✓' : '✗'} ${name} (${took})`);
   if (status !== 0) failed += 1;

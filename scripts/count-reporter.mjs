@@ -5,8 +5,16 @@ export default class CountReporter {
   onRunComplete(_contexts, results) {
     const file = process.env.NSM_TEST_COUNTS;
     if (file === undefined) return;
-    const { numPassedTests: passed, numFailedTests: failed, numPendingTests, numTodoTests } = results;
+    const {
+      numPassedTests: passed,
+      numFailedTests: failed,
+      numPendingTests,
+      numTodoTests,
+    } = results;
     const broken = results.numRuntimeErrorTestSuites;
-    appendFileSync(file, `${JSON.stringify({ passed, failed: failed + broken, skipped: numPendingTests + numTodoTests })}\n`);
+    appendFileSync(
+      file,
+      `${JSON.stringify({ passed, failed: failed + broken, skipped: numPendingTests + numTodoTests })}\n`,
+    );
   }
 }

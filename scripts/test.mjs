@@ -13,11 +13,13 @@ const counts = join(scratch, 'counts');
 const env = {
   ...process.env,
   NSM_TEST_COUNTS: counts,
-  NODE_OPTIONS: '--conditions=source --experimental-vm-modules --disable-warning=ExperimentalWarning',
+  NODE_OPTIONS:
+    '--conditions=source --experimental-vm-modules --disable-warning=ExperimentalWarning',
 };
 const jest = [process.execPath, join(root, 'node_modules/jest/bin/jest.js'), '--passWithNoTests'];
 
-const run = (command) => spawnSync(command[0], command.slice(1), { cwd: root, stdio: 'inherit', env }).status ?? 1;
+const run = (command) =>
+  spawnSync(command[0], command.slice(1), { cwd: root, stdio: 'inherit', env }).status ?? 1;
 // Scenarios start whole meshes of processes: one file at a time, so that none starves another.
 const runs = [
   [...jest, '--selectProjects', 'unit', ...args],

@@ -33,13 +33,11 @@ export const requestFrom = (
 /** Speaks to the manager of a node as a client does. */
 export const direct = (world: World, node: string) => ({
   request: async (request: NetworkServiceRequest, options: CallOptions = {}) =>
-    world
-      .manager(node)
-      .request(request, {
-        headers: await clientHeaders(),
-        deadline: Date.now() + 10_000,
-        ...options,
-      }),
+    world.manager(node).request(request, {
+      headers: await clientHeaders(),
+      deadline: Date.now() + 10_000,
+      ...options,
+    }),
   close: async (connection: Parameters<ReturnType<World['manager']>['close']>[0]) =>
     world.manager(node).close(connection, { headers: await clientHeaders() }),
 });

@@ -20,7 +20,7 @@ export interface KindCache<T extends Entry> {
   put(entry: T): void;
   /** A record that was unregistered through here. */
   forget(name: string): void;
-  /** Calls `listener` for each name the registry turned out not to have any more. */
+  /** Calls `listener` for each name that the registry has lost while it could not be heard. */
   onGone(listener: (name: string) => void): void;
   readonly synced: boolean;
 }
@@ -83,7 +83,8 @@ function cacheOf<T extends Entry>(
         case 'deleted':
           index.delete(event.entry.name);
           feed.publish({ entry: event.entry, deleted: true });
-          gone(event.entry.name);
+          // While nothing could be heard it was lost; what is deleted within hearing is somebody's decision.
+          if (!synced) gone(event.entry.name);
           return;
         case 'synced':
           synced = true;

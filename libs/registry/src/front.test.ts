@@ -175,6 +175,19 @@ describe('when the registry above restarts empty', () => {
     expect(upper.endpoints.get('nse-1')?.url).toBe(PUBLIC);
   });
 
+  test('so is a service, which stays away once somebody has deleted it', async () => {
+    const web = { ...NetworkService.create(), name: 'web' };
+    await local.services.register(web);
+    await clock.advance(100);
+    await upper.listener.close();
+    upper = await startUpper(transport, clock);
+    await clock.advance(1_000);
+    expect(await direct.services.find({ name: 'web' })).toHaveLength(1);
+    await direct.services.unregister(web);
+    await clock.advance(MINUTE);
+    expect(await direct.services.find({ name: 'web' })).toEqual([]);
+  });
+
   test('a watch through the manager stays open and is told what has gone', async () => {
     await direct.endpoints.register(nse({ name: 'far', url: 'tcp://node-2:5001' }));
     await clock.advance(100);

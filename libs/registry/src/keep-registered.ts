@@ -36,7 +36,7 @@ const LEAVE_MS = 5_000;
 
 /**
  * Registers an entry and keeps it registered until stopped: refreshed at two thirds of its lifetime, somewhat earlier at
- * random, and registered again at once when the registry was lost or has lost the entry (contract 6.5).
+ * random, and registered again at once when the registry was lost or has lost the endpoint (contract 6.5).
  */
 export function keepRegistered<T extends Entry & { expirationTime?: Timestamp | undefined }>(
   client: KindClient<T>,
@@ -48,6 +48,7 @@ export function keepRegistered<T extends Entry & { expirationTime?: Timestamp | 
   const { signal } = stopping;
   const { promise: ready, resolve, reject } = Promise.withResolvers<T>();
   ready.catch(() => undefined); // nobody has to wait for it
+  const isEndpoint = client.kind.noun === 'NetworkServiceEndpoint';
   let wanted = entry;
   let answered: T | undefined;
   let path: RegistryPath | undefined;
@@ -85,7 +86,8 @@ export function keepRegistered<T extends Entry & { expirationTime?: Timestamp | 
       const ms = await attempt();
       if (answered !== undefined)
         watching ??= client.follow({ name: entry.name } as Partial<T>, signal, ({ type }) => {
-          if (type === 'lost' || type === 'deleted') registerAgain();
+          // An endpoint that lives is there; a service that somebody takes away is not there any more.
+          if (type === 'lost' || (type === 'deleted' && isEndpoint)) registerAgain();
         });
       const retrying = again;
       await pause(clock, retrying ? ms : RETRY_MS, signal);

@@ -115,7 +115,8 @@ function half<T extends Entry>(
       find(query, {
         watch,
         deadline,
-        signal: stopping ? AbortSignal.any([signal, stopping]) : signal,
+        // Only what lasts has to hear of the end.
+        signal: watch && stopping ? AbortSignal.any([signal, stopping]) : signal,
       }),
   };
 }

@@ -21,3 +21,4 @@ export {
 export type { Setting, Settings, Values } from './settings.ts';
 export { tokenLifetime } from './common-settings.ts';
 export { logOutcome, logRegistration, logUndoFailure } from './report.ts';
+export { traceElements } from './trace.ts';

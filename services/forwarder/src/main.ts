@@ -1,7 +1,7 @@
 import { createVnis } from '@nsm/connection';
 import { createDatapath } from '@nsm/datapath';
 import { insecureTokens } from '@nsm/identity';
-import { logOutcome, logRegistration, logUndoFailure, main } from '@nsm/service';
+import { logOutcome, logRegistration, logUndoFailure, main, traceElements } from '@nsm/service';
 import { settings } from './config.ts';
 import { createForwarder } from './forwarder.ts';
 import { underlayMtu } from './underlay.ts';
@@ -40,6 +40,7 @@ await main('forwarder', '0.1.0', settings, async (config, runtime) => {
     labels: config.NSM_LABELS,
     onUndoFailure: logUndoFailure(log),
     onOutcome: logOutcome(log),
+    trace: traceElements(log),
     onRegistration: logRegistration(log),
   });
   const [listener] = await runtime.serve([config.NSM_LISTEN_ON], name, forwarder.services);

@@ -1,7 +1,7 @@
 import { ownNetns } from '@nsm/connection';
 import { insecureTokens } from '@nsm/identity';
 import { createPrefixPool } from '@nsm/ip';
-import { logOutcome, logRegistration, logUndoFailure, main } from '@nsm/service';
+import { logOutcome, logRegistration, logUndoFailure, main, traceElements } from '@nsm/service';
 import { settings } from './config.ts';
 import { createNse } from './nse.ts';
 
@@ -26,6 +26,7 @@ await main('nse', '0.1.0', settings, async (config, runtime) => {
     unregister: config.NSM_UNREGISTER_ITSELF,
     onUndoFailure: logUndoFailure(log),
     onOutcome: logOutcome(log),
+    trace: traceElements(log),
     onRegistration: logRegistration(log),
   });
   const [listener] = await runtime.serve([config.NSM_LISTEN_ON], name, nse.services);

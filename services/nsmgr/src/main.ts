@@ -1,5 +1,5 @@
 import { insecureTokens } from '@nsm/identity';
-import { logOutcome, logUndoFailure, main } from '@nsm/service';
+import { logOutcome, logUndoFailure, main, traceElements } from '@nsm/service';
 import { settings } from './config.ts';
 import { followExcludedFile } from './excluded-file.ts';
 import { createNsmgr } from './nsmgr.ts';
@@ -28,6 +28,7 @@ await main('nsmgr', '0.1.0', settings, async (config, runtime) => {
     expirePeriodMs: config.NSM_EXPIRE_PERIOD,
     onUndoFailure: logUndoFailure(log),
     onOutcome: logOutcome(log),
+    trace: traceElements(log),
     onRegistryOutcome: ({ op, kind, name: entry, ms, error }) => {
       const fields = { op, kind, entry, ms };
       if (error)

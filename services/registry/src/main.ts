@@ -45,8 +45,10 @@ await main('registry', '0.1.0', settings, async (config, runtime) => {
 });
 
 /** Nothing to close: what is in memory ends with the process. */
-const memoryStores = (): Stores => ({
-  services: createMemoryStore(serviceKind),
-  endpoints: createMemoryStore(endpointKind),
-  close: async () => undefined,
-});
+function memoryStores(): Stores {
+  return {
+    services: createMemoryStore(serviceKind),
+    endpoints: createMemoryStore(endpointKind),
+    close: async () => undefined,
+  };
+}

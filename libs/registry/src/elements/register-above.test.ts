@@ -1,9 +1,10 @@
 import { expect, test } from '@jest/globals';
-import { Scope, untraced, type BaseCall } from '@nsm/chain';
+import { chain, Scope, untraced, type BaseCall } from '@nsm/chain';
 import { createFakeClock, elementLaws } from '@nsm/chain/testing';
 import { NetworkService } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
 import { answer, type RegistryCall } from '../call.ts';
+import { serviceKind } from '../kind.ts';
 import { emptyPath, type RegistryPath } from '../registry-path.ts';
 import { registerAbove } from './register-above.ts';
 
@@ -32,6 +33,7 @@ const world = () => {
     if (answers.fail-- > 0) throw new NsmError('unavailable', 'away');
   };
   const client = {
+    kind: serviceKind,
     register: async (sent: NetworkService) => {
       refuse();
       above.set(sent.name, sent);
@@ -88,4 +90,13 @@ test('taking back is tried again while the registry above is away', async () => 
   await clock.advance(400);
   expect(await closed).toEqual([]);
   expect(above.size + seen.size).toBe(0);
+});
+
+test('a registration that is refused takes nobody else off the registry above', async () => {
+  const { above, paths, answers, make } = world();
+  above.set('web', entry);
+  answers.fail = 1;
+  await expect(chain(make().element).run(callOf(), answer)).rejects.toThrow('away');
+  expect(paths).toEqual([]);
+  expect(above.has('web')).toBe(true);
 });

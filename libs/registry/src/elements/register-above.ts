@@ -1,5 +1,5 @@
 import { slot, type Clock, type Scope } from '@nsm/chain';
-import { NsmError } from '@nsm/rpc';
+import { NsmError, type ErrorCode } from '@nsm/rpc';
 import type { RegistryCall, RegistryElement } from '../call.ts';
 import type { KindCache } from '../cache.ts';
 import { ATTEMPT_MS, type KindClient } from '../client.ts';
@@ -25,8 +25,16 @@ export interface RegisterAbove<T extends Entry> {
 
 const RETRY_MS = 200;
 
+/** Failures after which nobody knows whether the registry above has the entry. */
+const unanswered: ReadonlySet<ErrorCode> = new Set([
+  'unavailable',
+  'deadline',
+  'cancelled',
+  'internal',
+]);
+
 export function registerAbove<T extends Entry>(
-  client: Pick<KindClient<T>, 'register' | 'unregister'>,
+  client: Pick<KindClient<T>, 'kind' | 'register' | 'unregister'>,
   cache: Pick<KindCache<T>, 'put' | 'forget'>,
   clock: Clock,
 ): RegisterAbove<T> {
@@ -57,14 +65,7 @@ export function registerAbove<T extends Entry>(
   };
 
   const hold = (scope: Scope, held: Above<T>): void =>
-    scope.hold(
-      above,
-      held,
-      (signal) => unregister(held, signal),
-      async (was, signal) => {
-        await register(was, signal);
-      },
-    );
+    scope.hold(above, held, (signal) => unregister(held, signal));
 
   return {
     element: {
@@ -72,13 +73,26 @@ export function registerAbove<T extends Entry>(
       run: async (call, next) => {
         const { entry: sent, path, scope, signal, deadline } = call;
         const held: Above<T> = { sent, path };
-        const was = scope.get(above);
-        // Until there is an answer it is not known to be there: one attempt to take it back, and nobody waits for more.
-        scope.hold(above, held, async (undo) => {
-          if (was === undefined)
+        let outcome: 'answered' | 'refused' | 'unknown' = 'unknown';
+        scope.hold(
+          above,
+          held,
+          async (undo) => {
+            if (outcome === 'answered') return unregister(held, undo);
+            // A service that was refused or not answered may be somebody else's, and an endpoint that was refused too.
+            if (outcome === 'refused' || client.kind.noun === 'NetworkService') return;
+            // Nobody waits for more than one attempt: what is there after all expires.
             await client.unregister(sent, { path, signal: undo }).catch(() => undefined);
+          },
+          async (was, undo) => {
+            if (outcome === 'answered') await register(was, undo);
+          },
+        );
+        const answered = await register(held, signal, deadline).catch((err: unknown) => {
+          if (!unanswered.has(NsmError.from(err).code)) outcome = 'refused';
+          throw err;
         });
-        const answered = await register(held, signal, deadline);
+        outcome = 'answered';
         hold(scope, answered.held);
         return next({ ...call, entry: answered.entry, path: answered.held.path });
       },
