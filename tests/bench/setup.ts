@@ -125,11 +125,8 @@ async function path(world: World): Promise<void> {
       .find((wire) => wire.client === 'a' && wire.endpoint === endpoint)
       ?.endpointAddresses[0]?.split('/')[0] ?? '';
   const ip = (node: string): string =>
-    new URL(
-      (lab.plan.processes.find(({ name }) => name === node)?.env['NSM_LISTEN_ON'] ?? '')
-        .split(',')[1]
-        ?.replace('tcp:', 'http:') ?? '',
-    ).hostname;
+    lab.plan.underlay.ports.find(({ namespace }) => namespace === node)?.address.split('/')[0] ??
+    '';
   const pairs = [
     {
       kind: 'local: veth',

@@ -1,4 +1,4 @@
-export { systemClock } from './clock.ts';
+export { pause, systemClock } from './clock.ts';
 export type { Clock } from './clock.ts';
 export { chain, UndoError, untraced } from './chain.ts';
 export type { BaseCall, Element, Next, Trace } from './chain.ts';

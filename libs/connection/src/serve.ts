@@ -6,7 +6,7 @@ import {
   MonitorConnectionDefinition,
   NetworkServiceDefinition,
 } from '@nsm/proto';
-import { NsmError, service, type ServerContext, type Service } from '@nsm/rpc';
+import { namingElements, NsmError, service, type ServerContext, type Service } from '@nsm/rpc';
 import type { Call, ConnectionElement } from './call.ts';
 import type { Connections } from './connections.ts';
 import { selects } from './selector.ts';
@@ -91,16 +91,3 @@ export function serveConnections({
     }),
   ];
 }
-
-/** Errors name the element they come from: the innermost one that sees them. */
-const namingElements =
-  (trace: Trace): Trace =>
-  (element, body) =>
-    trace(element, async () => {
-      try {
-        return await body();
-      } catch (err) {
-        if (err instanceof NsmError && err.hop === undefined) err.element ??= element;
-        throw err;
-      }
-    });

@@ -1,11 +1,10 @@
-import type { Clock } from '@nsm/chain';
+import { pause, type Clock } from '@nsm/chain';
 import { millis } from '@nsm/identity';
 import type { Timestamp } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
 import { ATTEMPT_MS, type KindClient } from './client.ts';
 import type { Entry } from './kind.ts';
 import type { RegistryPath } from './registry-path.ts';
-import { pause } from './watch.ts';
 
 export interface KeepOptions {
   readonly clock: Clock;

@@ -7,7 +7,7 @@ import {
   NetworkServiceEndpointRegistryDefinition,
   NetworkServiceRegistryDefinition,
 } from '@nsm/proto';
-import { NsmError, service, type ServerContext, type Service } from '@nsm/rpc';
+import { namingElements, NsmError, service, type ServerContext, type Service } from '@nsm/rpc';
 import { answer, type RegistryCall, type RegistryElement } from './call.ts';
 import type { Change } from './feed.ts';
 import type { Find } from './find.ts';
@@ -120,16 +120,3 @@ function half<T extends Entry>(
       }),
   };
 }
-
-/** Errors name the element they come from: the innermost one that sees them. */
-const namingElements =
-  (trace: Trace): Trace =>
-  (element, body) =>
-    trace(element, async () => {
-      try {
-        return await body();
-      } catch (err) {
-        if (err instanceof NsmError && err.hop === undefined) err.element ??= element;
-        throw err;
-      }
-    });

@@ -1,4 +1,4 @@
-import type { Clock } from '@nsm/chain';
+import { pause, type Clock } from '@nsm/chain';
 import { NsmError } from '@nsm/rpc';
 import type { Change } from './feed.ts';
 import type { Entry } from './kind.ts';
@@ -70,23 +70,6 @@ export async function followMatches<T extends Entry>(
 
 /** Asked again after an await, where the compiler would still believe the last answer. */
 const isAborted = (signal: AbortSignal): boolean => signal.aborted;
-
-/** Waits, or until the signal aborts. */
-export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) {
-      resolve();
-      return;
-    }
-    const done = (): void => {
-      cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    signal.addEventListener('abort', done, { once: true });
-  });
-}
 
 /** One stream, from its opening to its end; `known` is what the reader has been told is there. */
 async function followOnce<T extends Entry>(

@@ -2,6 +2,7 @@ export { errorCodes, NsmError, wrapped } from './error.ts';
 export type { ErrorCode, ErrorFields } from './error.ts';
 export { createGrpcTransport } from './grpc.ts';
 export { createMemoryTransport } from './memory.ts';
+export { namingElements } from './naming.ts';
 export { service } from './transport.ts';
 export type {
   CallOptions,

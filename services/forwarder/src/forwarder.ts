@@ -5,7 +5,13 @@ import {
   type Outcome,
 } from '@nsm/connection';
 import { NetworkServiceEndpoint } from '@nsm/proto';
-import { discoveryOf, keepRegistered, registryClient, type KeepOptions } from '@nsm/registry';
+import {
+  createRegistryCache,
+  discoveryOf,
+  keepRegistered,
+  registryClient,
+  type KeepOptions,
+} from '@nsm/registry';
 import type { Service, Transport } from '@nsm/rpc';
 import type { Trace } from '@nsm/chain';
 import { forwarderChain, type ForwarderDeps } from './chain.ts';
@@ -48,11 +54,13 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   } = options;
   const connections = createConnections(options.onUndoFailure);
   const registry = registryClient(transport, managerUrl, { tokens, clock, random });
+  // Every request looks up a service and its endpoints: known here, they cost no call.
+  const cache = createRegistryCache(registry, clock);
   const chain = forwarderChain({
     ...options,
     connections,
     dialer: transport,
-    discovery: discoveryOf(registry),
+    discovery: discoveryOf(cache),
   });
   let keeper: ReturnType<typeof keepRegistered> | undefined;
   return {
@@ -74,6 +82,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     stop: async () => {
       await keeper?.stop({ unregister: true });
       await connections.idle();
+      await cache.close();
     },
   };
 }

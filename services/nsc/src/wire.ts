@@ -1,4 +1,4 @@
-import { Scope, untraced, type Clock } from '@nsm/chain';
+import { pause, Scope, untraced, type Clock } from '@nsm/chain';
 import {
   firstExpiry,
   INTERFACE_NAME,
@@ -167,15 +167,3 @@ export function refreshAfter(connection: Connection, now: number, random: number
     pathSegments.length === 1 ? 1 / 3 : 0.2 + (0.2 * index) / Math.max(1, pathSegments.length);
   return Math.max(0, left * scale * (0.9 + 0.2 * random));
 }
-
-const pause = (clock: Clock, ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = (): void => {
-      cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    signal.addEventListener('abort', done, { once: true });
-  });

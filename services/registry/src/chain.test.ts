@@ -216,6 +216,17 @@ describe('a watch', () => {
   });
 });
 
+test('a client that watches is told all of it, and leaves when its loop does', async () => {
+  await world.client.endpoints.register(endpoint({}));
+  const told: string[] = [];
+  for await (const event of world.client.endpoints.watch({}, new AbortController().signal)) {
+    told.push('entry' in event ? `${event.type} ${event.entry.name}` : event.type);
+    if (event.type === 'synced') await world.client.endpoints.unregister(endpoint({}));
+    if (event.type === 'deleted') break;
+  }
+  expect(told).toEqual(['put nse-1', 'synced', 'deleted nse-1']);
+});
+
 test('Unregister of an unknown name is OK', async () => {
   await world.client.endpoints.unregister(endpoint({}));
   await world.client.services.unregister({ ...NetworkService.create(), name: 'x' });

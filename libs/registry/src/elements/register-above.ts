@@ -1,11 +1,10 @@
-import { slot, type Clock, type Scope } from '@nsm/chain';
+import { pause, slot, type Clock, type Scope } from '@nsm/chain';
 import { NsmError, type ErrorCode } from '@nsm/rpc';
 import type { RegistryCall, RegistryElement } from '../call.ts';
 import type { KindCache } from '../cache.ts';
 import { ATTEMPT_MS, type KindClient } from '../client.ts';
 import type { Entry } from '../kind.ts';
 import type { RegistryPath } from '../registry-path.ts';
-import { pause } from '../watch.ts';
 
 /** What the registry above was asked to keep. */
 interface Above<T> {
