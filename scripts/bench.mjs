@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { build } from './build.mjs';
 import { namespaced } from './namespaced.mjs';
 
 const root = join(import.meta.dirname, '..');
@@ -14,6 +15,6 @@ if (name === undefined || !existsSync(file)) {
   console.error(`usage: npm run bench -- NAME, where NAME is one of: ${names.join(', ')}`);
   process.exit(2);
 }
-spawnSync(process.execPath, [join(root, 'scripts/build.mjs')], { stdio: 'inherit' });
+await build();
 const [command, ...rest] = namespaced([process.execPath, '--conditions=source', file, ...args]);
 process.exit(spawnSync(command, rest, { cwd: root, stdio: 'inherit' }).status ?? 1);

@@ -27,7 +27,7 @@ const steps = [
     'services',
     'tests',
   ],
-  ['dead code', bin('knip')],
+  ['dead code', bin('knip'), '--no-config-hints'],
   ['protocol lint', bin('buf'), 'lint', 'proto'],
   ['protocol breaking', bin('buf'), 'breaking', 'proto', '--against', 'proto/contract.binpb'],
   ['generated is current', process.execPath, 'scripts/generate.mjs', '--check'],

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { build } from './build.mjs';
 import { namespaced } from './namespaced.mjs';
 
 const root = join(import.meta.dirname, '..');
@@ -17,6 +18,9 @@ const env = {
     '--conditions=source --experimental-vm-modules --disable-warning=ExperimentalWarning',
 };
 const jest = [process.execPath, join(root, 'node_modules/jest/bin/jest.js'), '--passWithNoTests'];
+
+// Scenarios start the real programs.
+await build();
 
 const run = (command) =>
   spawnSync(command[0], command.slice(1), { cwd: root, stdio: 'inherit', env }).status ?? 1;

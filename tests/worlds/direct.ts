@@ -7,7 +7,7 @@ import type { World } from './world.ts';
 type Partially = Parameters<typeof NetworkServiceRequest.fromPartial>[0];
 
 /** The headers a client sends. */
-export const clientHeaders = async (): Promise<Record<string, string>> =>
+const clientHeaders = async (): Promise<Record<string, string>> =>
   tokenHeaders(await insecureTokens('direct', 600_000, systemClock).issue(undefined));
 
 /** A request as a client called `direct` makes it for an interface in `pod`, with whatever of it is to be different. */

@@ -1,30 +1,12 @@
 import { untraced, type Trace } from '@nsm/chain';
-import { createFakeDatapath, createFakeKernel, type FakeKernel } from '@nsm/datapath/fake';
+import { createFakeDatapath, createFakeKernel } from '@nsm/datapath/fake';
 import { parseTopology, planLab, wiresFrom, type Plan, type PlannedProcess } from '@nsm/lab';
 import { NetworkServiceDefinition, NetworkServiceRegistryDefinition } from '@nsm/proto';
 import { createMemoryTransport, type Transport } from '@nsm/rpc';
-import type { Connections } from '@nsm/connection';
 import { createLife, type Life } from './life.ts';
+import type { Mesh } from './mesh.ts';
 import { programs } from './programs.ts';
 import type { StartWorld, WorldOptions } from './world.ts';
-
-/** What the processes of a memory world share. */
-export interface Mesh {
-  readonly transport: Transport;
-  readonly kernel: FakeKernel;
-  readonly trace: Trace;
-  /** Namespace of a pod. */
-  readonly netns: (pod: string) => string;
-  /** The tables of the managers that run, by node. */
-  readonly managers: Map<string, Connections>;
-  /** What clients were refused, and how often they refreshed. */
-  readonly clients: Map<
-    string,
-    { readonly refusals: string[]; refreshes: number; up: Promise<unknown> }
-  >;
-  /** Names of what is registered. */
-  registered: () => readonly string[];
-}
 
 /** The chains of the real services over calls within this process and a kernel in memory. */
 export const startMemory = async (

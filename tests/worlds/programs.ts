@@ -12,7 +12,7 @@ import { createNse, nseSettings } from '@nsm/service-nse';
 import { createNsmgr, nsmgrSettings } from '@nsm/service-nsmgr';
 import { createRegistry, registrySettings } from '@nsm/service-registry';
 import type { Life } from './life.ts';
-import type { Mesh } from './memory.ts';
+import type { Mesh } from './mesh.ts';
 
 type Start = (process: PlannedProcess, mesh: Mesh, life: Life) => Promise<void>;
 

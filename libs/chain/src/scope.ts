@@ -12,7 +12,7 @@ export interface Slot<T> {
 export const slot = <T>(name: string): Slot<T> => ({ id: Symbol(name) });
 
 /** How long one undo may take, in ms. */
-export const UNDO_LIMIT_MS = 5_000;
+const UNDO_LIMIT_MS = 5_000;
 
 interface Entry {
   /** Place in the undo stack. */

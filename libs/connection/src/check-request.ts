@@ -6,7 +6,7 @@ import { INTERFACE_NAME, KERNEL, NETNS_URL } from './mechanism.ts';
 import { pathOf } from './path.ts';
 
 /** What a request may be made of. Far beyond anything in use, and small enough to be handled at once. */
-export const limits = {
+const limits = {
   pathSegments: 64,
   preferences: 32,
   listItems: 1_024,

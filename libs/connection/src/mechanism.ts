@@ -4,7 +4,6 @@ export const REMOTE = 'REMOTE';
 export const KERNEL = 'KERNEL';
 export const VXLAN = 'VXLAN';
 export const NOOP = 'NOOP';
-export const IP = 'IP';
 
 /** Parameter keys (contract 4.2). */
 export const INTERFACE_NAME = 'name';

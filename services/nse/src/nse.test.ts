@@ -1,0 +1,31 @@
+import { describe, expect, test } from '@jest/globals';
+import { formatPrefix } from '@nsm/ip';
+import { nseChain, type NseDeps } from './chain.ts';
+import { parseGroups } from './config.ts';
+
+test('the chain of an endpoint, in order', () => {
+  expect(nseChain({} as NseDeps).name).toMatchInlineSnapshot(
+    `"validate > update-path > update-token > lifecycle > expire > ipam > mechanisms > trim-path"`,
+  );
+});
+
+describe('NSM_CIDR_PREFIX', () => {
+  test.each([
+    ['172.16.0.0/24', [['172.16.0.0/24']]],
+    ['172.16.0.0/24,fd00::/64', [['172.16.0.0/24'], ['fd00::/64']]],
+    [
+      '[172.16.0.0/24,172.17.0.0/24],[fd00::/64]',
+      [['172.16.0.0/24', '172.17.0.0/24'], ['fd00::/64']],
+    ],
+  ])('%s is read as groups', (text, groups) => {
+    expect(parseGroups(text).map((group) => group.map(formatPrefix))).toEqual(groups);
+  });
+
+  test.each([
+    ['', 'required one or more prefixes'],
+    ['172.16.0.0', 'not an IP prefix'],
+    ['172.16.0.0/16,172.16.1.0/24', 'overlap'],
+  ])('%j is refused', (text, why) => {
+    expect(() => parseGroups(text)).toThrow(why);
+  });
+});
