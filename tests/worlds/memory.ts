@@ -73,7 +73,9 @@ export const startMemory = async (
     return client;
   };
   return {
-    connected: async (client) => void (await clientOf(client).up),
+    connected: async (client) => {
+      await clientOf(client).up;
+    },
     start,
     end,
     kill: async (name) => {

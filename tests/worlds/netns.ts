@@ -26,7 +26,9 @@ export const startNetns = async (
   const transport = createGrpcTransport();
   return {
     lab,
-    connected: async (client) => void (await lab.waitConnected(client)),
+    connected: async (client) => {
+      await lab.waitConnected(client);
+    },
     start: (process) => lab.restart(process),
     end: (process) => lab.kill(process, 'SIGTERM'),
     kill: (process) => lab.kill(process, 'SIGKILL'),

@@ -5,30 +5,30 @@ import type { Client } from '@nsm/rpc';
 /** A running mesh, made of a topology. Pods, nodes and processes go by their names in it. */
 export interface World {
   /** Waits until the wires of a client are up, all of them. */
-  connected(client: string): Promise<void>;
+  readonly connected: (client: string) => Promise<void>;
   /** Starts a process that was ended, without waiting for a client's wires. */
-  start(process: string): Promise<void>;
+  readonly start: (process: string) => Promise<void>;
   /** Ends a process in order, as SIGTERM does. */
-  end(process: string): Promise<void>;
+  readonly end: (process: string) => Promise<void>;
   /** Ends a process as kill -9 does. */
-  kill(process: string): Promise<void>;
+  readonly kill: (process: string) => Promise<void>;
   /** The wires the managers know, local and remote. */
-  wires(): Promise<readonly Wire[]>;
+  readonly wires: () => Promise<readonly Wire[]>;
   /** Whether `address` answers from a pod. */
-  ping(pod: string, address: string): Promise<boolean>;
+  readonly ping: (pod: string, address: string) => Promise<boolean>;
   /** The links of a pod as text, indexes included: equal when nothing came, went or was made anew. */
-  links(pod: string): Promise<readonly string[]>;
+  readonly links: (pod: string) => Promise<readonly string[]>;
   /** Why requests of a client were refused, oldest first. */
-  refusals(client: string): Promise<readonly string[]>;
+  readonly refusals: (client: string) => Promise<readonly string[]>;
   /** How often the wires of a client were refreshed. */
-  refreshes(client: string): Promise<number>;
+  readonly refreshes: (client: string) => Promise<number>;
   /** The manager of a node, to speak the protocol to it directly. */
-  manager(node: string): Client<typeof NetworkServiceDefinition>;
+  readonly manager: (node: string) => Client<typeof NetworkServiceDefinition>;
   /** The namespace of a pod: inode://dev/ino. */
-  netns(pod: string): string;
+  readonly netns: (pod: string) => string;
   /** Everything a wire could leave behind, comparable by value. */
-  census(): Promise<unknown>;
-  stop(): Promise<void>;
+  readonly census: () => Promise<unknown>;
+  readonly stop: () => Promise<void>;
 }
 
 /** Settings that every process of a world gets. */

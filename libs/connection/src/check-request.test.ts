@@ -87,7 +87,7 @@ describe('a request', () => {
       expect.objectContaining({
         code: 'invalid-argument',
         message: expect.stringContaining(field) as unknown,
-      }) as unknown as Error,
+      }),
     );
   });
 

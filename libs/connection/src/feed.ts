@@ -44,7 +44,6 @@ export function createFeed(
         const now = waiting;
         waiting = [];
         for (const { type, connection } of now) yield eventOf(type, [connection]);
-        if (waiting.length > 0 || signal.aborted) continue;
         await new Promise<void>((resolve) => {
           const done = (): void => {
             wake = undefined;
@@ -53,6 +52,8 @@ export function createFeed(
           };
           wake = done;
           signal.addEventListener('abort', done, { once: true });
+          // Either may have come while the reader was busy.
+          if (waiting.length > 0 || signal.aborted) done();
         });
       }
     },

@@ -22,9 +22,9 @@ export interface Runtime {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly health: Health;
-  newId(): string;
+  readonly newId: () => string;
   /** A number in [0, 1). */
-  random(): number;
+  readonly random: () => number;
   /** Registers one thing to stop when the process does; the last one started stops first. */
   onStop(name: string, stop: () => Promise<void> | void): void;
   /** Serves on all URLs, with health and reflection beside `services`. */

@@ -64,7 +64,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   });
   let keeper: ReturnType<typeof keepRegistered> | undefined;
   return {
-    services: serveConnections({ ...options, chain, connections, now: clock.now }),
+    services: serveConnections({ ...options, chain, connections, now: () => clock.now() }),
     register: async (url) => {
       const endpoint = NetworkServiceEndpoint.fromPartial({
         name,

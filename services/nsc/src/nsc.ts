@@ -64,5 +64,10 @@ export async function createNsc(options: NscOptions): Promise<Nsc> {
   );
   const up = Promise.all(wires.map((wire) => wire.up));
   up.catch(() => undefined); // who does not ask need not hear
-  return { up, stop: async () => void (await Promise.all(wires.map((wire) => wire.close()))) };
+  return {
+    up,
+    stop: async () => {
+      await Promise.all(wires.map((wire) => wire.close()));
+    },
+  };
 }

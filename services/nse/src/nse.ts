@@ -59,7 +59,7 @@ export function createNse(options: NseOptions): Nse {
       ...options,
       chain: nseChain({ ...options, connections }),
       connections,
-      now: clock.now,
+      now: () => clock.now(),
     }),
     register: async (url) => {
       if (options.registerServices) await registerServices();

@@ -22,8 +22,8 @@ export async function followExcludedFile(
   let current: readonly string[] = [];
   const read = async (): Promise<void> => {
     try {
-      const text = await readFile(path, 'utf8').catch((err: NodeJS.ErrnoException) => {
-        if (err.code === 'ENOENT') return undefined;
+      const text = await readFile(path, 'utf8').catch((err: unknown) => {
+        if (Error.isError(err) && 'code' in err && err.code === 'ENOENT') return undefined;
         throw err;
       });
       current = text === undefined ? [] : prefixesOf(text);

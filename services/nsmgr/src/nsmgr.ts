@@ -73,7 +73,7 @@ export function createNsmgr(options: NsmgrOptions): Nsmgr {
   return {
     connections,
     services: [
-      ...serveConnections({ ...options, chain, connections, now: clock.now }),
+      ...serveConnections({ ...options, chain, connections, now: () => clock.now() }),
       ...front.services,
     ],
     stop: async () => {

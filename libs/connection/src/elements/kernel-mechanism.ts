@@ -3,7 +3,8 @@ import type { Mechanism } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
 import { withConnection } from '../call.ts';
 import { interfaceName } from '../interface-name.ts';
-import { INTERFACE_NAME, KERNEL, LOCAL, NETNS_URL, NOOP, REMOTE } from '../mechanism.ts';
+import type { REMOTE } from '../mechanism.ts';
+import { INTERFACE_NAME, KERNEL, LOCAL, NETNS_URL, NOOP } from '../mechanism.ts';
 import type { ServedMechanism } from './mechanisms.ts';
 
 /** A name that was made up stays for the life of the connection. */
