@@ -137,6 +137,9 @@ async function run<C>(
       return listeners;
     },
   };
+  log.warn(
+    'insecure: peers are not authenticated, and tokens prove nothing; whoever reaches a socket is trusted',
+  );
   try {
     await start(config, runtime);
     health.set(true);

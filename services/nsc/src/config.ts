@@ -4,7 +4,6 @@ import { duration, list, text, tokenLifetime, url, type Setting } from '@nsm/ser
 const requests: Setting<readonly ReturnType<typeof parseRequestUrl>[]> = {
   ...list({
     help: 'what to connect to: kernel://service/interface?label=value, several by commas',
-    fallback: '',
   }),
   form: 'request URLs',
   parse: (text) => {
