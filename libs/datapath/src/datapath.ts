@@ -38,12 +38,12 @@ export interface DatapathOptions {
    * @default the namespace of this process
    */
   readonly node?: string;
-  /** At most how many namespaces are cleaned up at a time; each has a thread that does little but wait. @default 8 */
+  /** At most how many namespaces are cleaned up at a time; each has a thread that does little but wait. @default 2 */
   readonly reapers?: number;
 }
 
 /** Starts the thread that programs the kernel. Needs CAP_NET_ADMIN in every namespace and CAP_SYS_ADMIN to enter it. */
-export function createDatapath({ node, reapers = 8 }: DatapathOptions = {}): Datapath {
+export function createDatapath({ node, reapers = 2 }: DatapathOptions = {}): Datapath {
   const data = node === undefined ? {} : { node };
   const reaper = startReaper(() => startThread({}), reapers);
   const thread = startThread(data, (netns) => reaper.add(netns));

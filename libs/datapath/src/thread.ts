@@ -27,6 +27,8 @@ export function startThread(data: ThreadData, onBuried?: (netns: string) => void
     new URL(fromSource ? './worker.ts' : './kernel-worker.mjs', import.meta.url),
     {
       workerData: data,
+      // It encodes messages and waits for the kernel: a full-sized heap would be nothing but garbage.
+      resourceLimits: { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 128 },
       ...(fromSource ? { execArgv: ['--conditions=source'] } : {}),
     },
   );

@@ -4,7 +4,6 @@ import {
   ServerInterceptingCall,
   type ServerInterceptor,
 } from '@grpc/grpc-js';
-import { descriptorSet } from '@nsm/proto';
 import {
   createClient,
   createServer,
@@ -15,9 +14,9 @@ import {
   type ServiceImplementation,
   type Server,
 } from 'nice-grpc';
-import { ServerReflection, ServerReflectionService } from 'nice-grpc-server-reflection';
 import { grpcDefinition, Malformed } from './definition.ts';
 import { NsmError } from './error.ts';
+import { reflection, reflectionDefinitions } from './reflection.ts';
 import { fromStatus, toStatus } from './status.ts';
 import type {
   CallOptions,
@@ -94,7 +93,8 @@ async function serve(url: string, hop: string, services: readonly Service[]): Pr
     );
   }
   const names = services.map(({ definition }) => definition.fullName);
-  server.add(ServerReflectionService, ServerReflection(descriptorSet, names));
+  for (const version of reflectionDefinitions)
+    server.add(version, reflection(names) as unknown as ServiceImplementation<GrpcDefinition>);
   const listening = await prepareSocket(url);
   const port = await server.listen(targetOf(url));
   const bound = await listening.bound(port);

@@ -72,7 +72,7 @@ function incoming(
   if (options.signal) signals.push(options.signal);
   if (options.deadline !== undefined) {
     // eslint-disable-next-line no-restricted-properties -- the transport is where deadlines meet the real clock
-    signals.push(AbortSignal.timeout(Math.max(1, options.deadline - Date.now())));
+    signals.push(AbortSignal.timeout(Math.max(1, Math.ceil(options.deadline - Date.now()))));
   }
   const signal = AbortSignal.any(signals);
   const headers = new Map<string, string>();

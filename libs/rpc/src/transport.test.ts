@@ -13,9 +13,12 @@ import {
   NetworkServiceDefinition,
   NetworkServiceRequest,
 } from '@nsm/proto';
+import { createChannel, createClient } from 'nice-grpc';
 import { NsmError } from './error.ts';
 import { createGrpcTransport } from './grpc.ts';
 import { createMemoryTransport } from './memory.ts';
+import type { reflection } from './reflection.ts';
+import { reflectionDefinitions } from './reflection.ts';
 import type { Client, Implementation, Listener, ServerContext, Transport } from './transport.ts';
 import { service } from './transport.ts';
 
@@ -56,6 +59,12 @@ describe.each(kinds)('%s', (_name, create, urlIn) => {
   };
   const hello = NetworkServiceRequest.fromPartial({
     connection: { id: 'a', labels: { app: 'x' } },
+  });
+
+  test('takes a deadline that is no whole number of milliseconds', async () => {
+    const client = await serve(async ({ connection }) => connection!);
+    const deadline = Date.now() + 5_000.75;
+    expect((await client.request(hello, { deadline })).id).toBe('a');
   });
 
   test('carries messages, headers both ways and the deadline', async () => {
@@ -216,4 +225,29 @@ test('a stale socket file is replaced, any other file is left alone', async () =
   await first.close(0);
   await second.close(0);
   rmSync(dir, { recursive: true });
+});
+
+test('reflection tells the services, with their messages', async () => {
+  const transport = createGrpcTransport();
+  const listener = await transport.serve('tcp://127.0.0.1:0', 's', [
+    service(NetworkServiceDefinition, {
+      request: async () => Connection.create(),
+      close: async () => Empty.create(),
+    }),
+  ]);
+  const channel = createChannel(listener.url.replace('tcp://', ''));
+  /** list_services (field 7): "" */
+  const ask = async function* () {
+    yield Buffer.from([0x3a, 0]);
+  };
+  for (const version of reflectionDefinitions) {
+    const client = createClient(version, channel) as unknown as ReturnType<typeof reflection>;
+    const told: string[] = [];
+    for await (const response of client.serverReflectionInfo(ask(), {} as never))
+      told.push(Buffer.from(response).toString('latin1'));
+    expect(told).toEqual([expect.stringContaining('networkservice.NetworkService')]);
+  }
+  channel.close();
+  await listener.close(0);
+  transport.close();
 });

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setFlagsFromString } from 'node:v8';
 import { systemClock, type Clock } from '@nsm/chain';
 import { createGrpcTransport, type Listener, type Service, type Transport } from '@nsm/rpc';
 import { createHealth, type Health } from './health.ts';
@@ -12,6 +13,12 @@ import {
   type Settings,
   type Values,
 } from './settings.ts';
+
+/**
+ * Many small processes share a machine: their heaps shall stay near what they hold, at the price of some more collections.
+ * A service that lets V8 choose grows to twice the size on garbage alone.
+ */
+const SMALL_HEAP = ['--semi-space-growth-factor=1', '--heap-growing-percent=20'];
 
 /** Time each thing gets to stop. */
 const STOP_LIMIT_MS = 10_000;
@@ -92,6 +99,7 @@ async function run<C>(
   config: C,
   start: (config: C, runtime: Runtime) => Promise<void>,
 ): Promise<void> {
+  for (const flag of SMALL_HEAP) setFlagsFromString(flag);
   const log = createLogger(name, level);
   const lifecycle = createLifecycle();
   const health = createHealth();
