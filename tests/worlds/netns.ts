@@ -18,10 +18,14 @@ export const startNetns = async (
   { tokenLifetime, requestTimeout }: WorldOptions = {},
 ): Promise<World & { readonly lab: Lab }> => {
   const stateRoot = mkdtempSync(join(tmpdir(), 'nsm-'));
+  const removeRoot = (): void => rmSync(stateRoot, { recursive: true, force: true });
   const lab = await startLab(parseTopology(topology), {
     places: { stateRoot, netnsFolder: join(stateRoot, 'netns') },
     maxTokenLifetime: tokenLifetime,
     requestTimeout,
+  }).catch((err: unknown) => {
+    removeRoot();
+    throw err;
   });
   const transport = createGrpcTransport();
   return {
@@ -57,7 +61,7 @@ export const startNetns = async (
     stop: async () => {
       transport.close();
       await lab.stop();
-      rmSync(stateRoot, { recursive: true, force: true });
+      removeRoot();
     },
   };
 };

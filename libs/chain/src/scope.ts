@@ -14,6 +14,9 @@ export const slot = <T>(name: string): Slot<T> => ({ id: Symbol(name) });
 /** How long one undo may take, in ms. */
 const UNDO_LIMIT_MS = 5_000;
 
+/** Here, so that what is kept does not keep alive the call it was kept in. */
+const nothing: Release = () => undefined;
+
 interface Entry {
   /** Place in the undo stack. */
   readonly at: number;
@@ -66,6 +69,11 @@ export class Scope {
     const back =
       was && restore ? (signal: AbortSignal) => restore(was.value as T, signal) : undefined;
     this.#changes.push({ seq, id: slot.id, was, restore: back });
+  }
+
+  /** Remembers a value that leaves nothing in the world: it comes and goes with the connection. */
+  keep<T>(slot: Slot<T>, value: T): void {
+    this.hold(slot, value, nothing);
   }
 
   /** Undoes one slot now, to hold something else in it (another peer was chosen: leave the old one first). */

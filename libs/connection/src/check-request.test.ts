@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { Connection } from '@nsm/proto';
-import { checkRequest } from './check-request.ts';
+import { checkConnection, checkRequest } from './check-request.ts';
 import { kernel } from './testing.ts';
 
 type Partially = Parameters<typeof Connection.fromPartial>[0];
@@ -100,6 +100,18 @@ describe('a request', () => {
     ).toThrow('mechanism_preferences: 33 entries');
     expect(() => check({}, [kernel({ name: '0123456789abcdef' })])).toThrow(
       'mechanism_preferences[0].parameters["name"]',
+    );
+  });
+});
+
+describe('a close', () => {
+  test('needs no more than an id', () => {
+    checkConnection(Connection.fromPartial({ id: 'a' }));
+  });
+
+  test('is checked as a request is', () => {
+    expect(() => checkConnection(Connection.fromPartial({ id: 'a/../b' }))).toThrow(
+      'connection.id',
     );
   });
 });

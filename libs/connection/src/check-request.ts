@@ -19,13 +19,19 @@ const limits = {
 
 /** Checks a request field by field. Throws an invalid-argument that names the first field at fault. */
 export function checkRequest(connection: Connection, preferences: readonly Mechanism[]): void {
-  const { pathSegments, index } = pathOf(connection);
-  count('connection.path.path_segments', pathSegments.length, limits.pathSegments);
   count('mechanism_preferences', preferences.length, limits.preferences);
-  text('connection.id', connection.id, limits.nameBytes);
-  text('connection.network_service', connection.networkService, limits.nameBytes);
+  checkConnection(connection);
   if (connection.networkService === '')
     throw invalid('connection.network_service', 'is empty: name the service to connect to');
+  preferences.forEach((mechanism, i) => checkMechanism(`mechanism_preferences[${i}]`, mechanism));
+}
+
+/** Checks a connection likewise, as a close brings it: which one it is is all that has to be there. */
+export function checkConnection(connection: Connection): void {
+  const { pathSegments, index } = pathOf(connection);
+  count('connection.path.path_segments', pathSegments.length, limits.pathSegments);
+  text('connection.id', connection.id, limits.nameBytes);
+  text('connection.network_service', connection.networkService, limits.nameBytes);
   text(
     'connection.network_service_endpoint_name',
     connection.networkServiceEndpointName,
@@ -43,7 +49,6 @@ export function checkRequest(connection: Connection, preferences: readonly Mecha
   );
   map('connection.labels', connection.labels);
   if (connection.mechanism) checkMechanism('connection.mechanism', connection.mechanism);
-  preferences.forEach((mechanism, i) => checkMechanism(`mechanism_preferences[${i}]`, mechanism));
   if (connection.context) checkContext(connection.context);
 }
 

@@ -10,12 +10,15 @@ export interface Reaper {
 
 /** A burst of removals is worth waiting for: deleting a group takes hardly longer than deleting one link. */
 const GATHER_MS = 25;
+/** A thread that had nothing to do for so long ends; each holds some 15 MiB. */
+const IDLE_MS = 2_000;
 
 /** A reaper with up to `limit` threads, each made by `start` when there is work for it. */
 export function startReaper(start: () => Pick<Thread, 'run' | 'close'>, limit: number): Reaper {
   const queue = new Map<string, number>();
   const threads: Pick<Thread, 'run' | 'close'>[] = [];
-  const idle: Pick<Thread, 'run' | 'close'>[] = [];
+  const idle: { readonly thread: Pick<Thread, 'run' | 'close'>; readonly end: NodeJS.Timeout }[] =
+    [];
   const running = new Set<Promise<void>>();
   let timer: NodeJS.Timeout | undefined;
 
@@ -27,18 +30,32 @@ export function startReaper(start: () => Pick<Thread, 'run' | 'close'>, limit: n
     }
   };
 
+  const rest = (thread: Pick<Thread, 'run' | 'close'>): void => {
+    const end = setTimeout(() => {
+      idle.splice(
+        idle.findIndex((rested) => rested.thread === thread),
+        1,
+      );
+      threads.splice(threads.indexOf(thread), 1);
+      void thread.close();
+    }, IDLE_MS).unref();
+    idle.push({ thread, end });
+  };
+
   const pump = (): void => {
     clearTimeout(timer);
     timer = undefined;
     while (queue.size > 0) {
-      const thread = idle.pop() ?? (threads.length < limit ? start() : undefined);
+      const rested = idle.pop();
+      clearTimeout(rested?.end);
+      const thread = rested?.thread ?? (threads.length < limit ? start() : undefined);
       const netns = fullest(queue);
       if (thread === undefined || netns === undefined) return;
       if (!threads.includes(thread)) threads.push(thread);
       queue.delete(netns);
       const round = reap(netns, thread).then(() => {
         running.delete(round);
-        idle.push(thread);
+        rest(thread);
         pump();
       });
       running.add(round);
@@ -53,6 +70,7 @@ export function startReaper(start: () => Pick<Thread, 'run' | 'close'>, limit: n
     close: async () => {
       pump();
       while (running.size > 0) await Promise.all(running);
+      for (const { end } of idle) clearTimeout(end);
       await Promise.all(threads.map((thread) => thread.close()));
     },
   };

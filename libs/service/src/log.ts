@@ -18,12 +18,15 @@ const SECRET = [
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error'] as const;
 
-/** Logs to standard output. */
+/** Logs to standard output, without holding up what is logged about; what is waiting is written at the exit. */
 export const createLogger = (name: string, level: string): Logger =>
-  pino({
-    name,
-    level,
-    redact: SECRET,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }), bindings: () => ({ name }) },
-  });
+  pino(
+    {
+      name,
+      level,
+      redact: SECRET,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }), bindings: () => ({ name }) },
+    },
+    pino.destination({ dest: 1, sync: false }),
+  );

@@ -16,3 +16,9 @@ export function rssMiB(pid: number): number {
   const kib = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   return Number(kib ?? Number.NaN) / 1024;
 }
+
+/** Its share of memory, in MiB: pages it has to itself, and its part of those it shares (Pss in proc(5)). */
+export function pssMiB(pid: number): number {
+  const kib = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1];
+  return Number(kib ?? Number.NaN) / 1024;
+}

@@ -1,5 +1,6 @@
-import { slot } from '@nsm/chain';
+import { slot, type Scope } from '@nsm/chain';
 import { DatapathError, PlanError, planFrom, type Datapath, type Plan } from '@nsm/datapath';
+import type { Connection } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
 import type { ConnectionElement } from '../call.ts';
 
@@ -25,38 +26,44 @@ export const crossConnect = ({
   name: 'cross-connect',
   async run(call, next) {
     const answer = await next(call);
-    const { connection, scope } = call;
-    const payload = connection.payload === '' ? answer.payload : connection.payload;
-    const plan = asked(() =>
-      planFrom({
-        id: answer.id,
-        owner,
-        context: answer.context,
-        payload,
-        client: connection.mechanism,
-        endpoint: answer.mechanism,
-        underlay: { mtu: underlayMtu },
-      }),
-    );
-    const was = scope.get(wire);
-    scope.hold(
-      wire,
-      plan,
-      () => datapath.remove(plan),
-      (before) => datapath.ensure(before, plan),
-    );
-    try {
-      await datapath.ensure(plan, was);
-    } catch (err) {
-      throw kernelError(err);
-    }
+    await join(call.scope, planOf(call.connection, answer, owner, underlayMtu), datapath);
     return answer;
   },
 });
 
-function asked(make: () => Plan): Plan {
+/** Apart from the run, whose call would live as long as the undo. */
+async function join(
+  scope: Scope,
+  plan: Plan,
+  datapath: CrossConnectOptions['datapath'],
+): Promise<void> {
+  const was = scope.get(wire);
+  scope.hold(
+    wire,
+    plan,
+    () => datapath.remove(plan),
+    (before) => datapath.ensure(before, plan),
+  );
   try {
-    return make();
+    await datapath.ensure(plan, was);
+  } catch (err) {
+    throw kernelError(err);
+  }
+}
+
+function planOf(asked: Connection, answer: Connection, owner: string, mtu: number): Plan {
+  const payload = asked.payload === '' ? answer.payload : asked.payload;
+  const { id, context } = answer;
+  try {
+    return planFrom({
+      id,
+      owner,
+      context,
+      payload,
+      client: asked.mechanism,
+      endpoint: answer.mechanism,
+      underlay: { mtu },
+    });
   } catch (err) {
     throw kernelError(err);
   }

@@ -71,7 +71,7 @@ async function through(
   next: (call: Call) => Promise<Connection>,
 ): Promise<Connection> {
   const answer = await next({ ...call, target: { name, url } });
-  call.scope.hold(sticky, name, () => undefined);
+  call.scope.keep(sticky, name);
   return answer;
 }
 

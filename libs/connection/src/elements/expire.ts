@@ -1,4 +1,4 @@
-import { slot, type Clock } from '@nsm/chain';
+import { slot, type Clock, type Scope } from '@nsm/chain';
 import { millis } from '@nsm/identity';
 import { NsmError } from '@nsm/rpc';
 import type { ConnectionElement } from '../call.ts';
@@ -31,27 +31,35 @@ export const expire = (connections: Connections, clock: Clock): ConnectionElemen
     const answer = await next(call);
     const expires = callerSegment(answer)?.expires;
     if (!expires) return answer; // the origin has no caller
-    const { scope } = call;
-    const { id } = answer;
-    // A close that has to be through in time starts early, but a short token is not spent on that.
     const lifetime = millis(expires) - clock.now();
+    // A close that has to be through in time starts early, but a short token is not spent on that.
     const due = millis(expires) - Math.min(left, Math.max(0, lifetime) / 4);
-    let stop = (): void => undefined;
-    const mine: Timer = {
-      arm: () => {
-        stop = clock.after(
-          due - clock.now(),
-          () => void connections.close(id, { unless: () => scope.get(timer) !== mine }),
-        );
-      },
-      cancel: () => stop(),
-    };
-    scope.get(timer)?.cancel();
-    mine.arm();
-    scope.hold(timer, mine, mine.cancel, (was) => {
-      mine.cancel();
-      was.arm();
-    });
+    arm(call.scope, answer.id, due, { connections, clock });
     return answer;
   },
 });
+
+/** Holds a running timer in the place of the one there was. Apart from the run, whose call would live as long as the timer. */
+function arm(
+  scope: Scope,
+  id: string,
+  due: number,
+  { connections, clock }: { readonly connections: Connections; readonly clock: Clock },
+): void {
+  let stop = (): void => undefined;
+  const mine: Timer = {
+    arm: () => {
+      stop = clock.after(
+        due - clock.now(),
+        () => void connections.close(id, { unless: () => scope.get(timer) !== mine }),
+      );
+    },
+    cancel: () => stop(),
+  };
+  scope.get(timer)?.cancel();
+  mine.arm();
+  scope.hold(timer, mine, mine.cancel, (was) => {
+    mine.cancel();
+    was.arm();
+  });
+}

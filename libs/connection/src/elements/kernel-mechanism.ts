@@ -32,7 +32,7 @@ export const kernelMechanism = ({ random, netns }: KernelOptions): ServedMechani
     let name = mechanism.parameters[INTERFACE_NAME] ?? '';
     if (name === '') {
       name = call.scope.get(generated) ?? interfaceName(call.connection.networkService, random);
-      call.scope.hold(generated, name, () => undefined);
+      call.scope.keep(generated, name);
     }
     const complete: Mechanism = {
       ...mechanism,

@@ -27,7 +27,7 @@ export const mechanisms = (...served: readonly ServedMechanism[]): ConnectionEle
       served.find((s) => s.type === type && (cls === '' || s.cls === cls));
     const realise = async (chosen: ServedMechanism, wanted: Mechanism) => {
       const answer = await chosen.run(withConnection(call, { mechanism: wanted }), wanted, next);
-      if (answer.mechanism) call.scope.hold(agreed, answer.mechanism, () => undefined);
+      if (answer.mechanism) call.scope.keep(agreed, answer.mechanism);
       return named(answer);
     };
     if (mechanism && mechanism.type !== '') {

@@ -23,7 +23,7 @@ export const translate = (offers: (call: Call) => readonly Mechanism[]): Connect
         'mechanism-unsupported',
         `${call.target?.name ?? 'the next hop'} answered no mechanism`,
       );
-    call.scope.hold(onward, answer.mechanism, () => undefined);
+    call.scope.keep(onward, answer.mechanism);
     return answer;
   },
 });
