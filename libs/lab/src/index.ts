@@ -20,8 +20,8 @@ export type {
 export { bundledPrograms } from './programs.ts';
 export type { Programs } from './programs.ts';
 export { findEndpoints, findServices } from './registry.ts';
-export { formatRequestUrl, parseRequestUrl } from './request-url.ts';
-export type { RequestUrl } from './request-url.ts';
+export { formatRequestUrl, parseRequestUrl } from '@nsm/connection';
+export type { RequestUrl } from '@nsm/connection';
 export { startLab } from './start-lab.ts';
 export type { LabOptions } from './start-lab.ts';
 export { defaultPlaces, listLabs } from './state.ts';

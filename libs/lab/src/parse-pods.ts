@@ -1,7 +1,7 @@
 import { formatPrefix, network, overlaps, type Prefix } from '@nsm/ip';
 import type { Match } from '@nsm/proto';
 import { choiceOf, prefixOf, referenceOf, type Scope, takeName } from './parse-names.ts';
-import { parseRequestUrl, type RequestUrl } from './request-url.ts';
+import { parseRequestUrl, type RequestUrl } from '@nsm/connection';
 import type { ClientSpec, EndpointSpec } from './topology.ts';
 import type { Place, YamlReader } from './yaml-reader.ts';
 

@@ -1,5 +1,5 @@
 import type { PlannedProcess, PlanOptions, Program } from './planned.ts';
-import { formatRequestUrl } from './request-url.ts';
+import { formatRequestUrl } from '@nsm/connection';
 import type { ClientSpec, EndpointSpec, Environment, NodeSpec, Topology } from './topology.ts';
 
 /** What the processes of a lab have in common. */

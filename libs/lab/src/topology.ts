@@ -1,5 +1,5 @@
 import type { Match } from '@nsm/proto';
-import type { RequestUrl } from './request-url.ts';
+import type { RequestUrl } from '@nsm/connection';
 
 /** What a lab is made of, as its YAML file says it, with every default filled in. Made by `parseTopology`. */
 export interface Topology {

@@ -34,7 +34,9 @@ export async function followExcludedFile(
     }
   };
   await read();
-  const watcher = tryWatch(path, () => void read());
+  // One after the other: what was read last is what the file became last.
+  let reading = Promise.resolve();
+  const watcher = tryWatch(path, () => void (reading = reading.then(read)));
   return { current: () => current, close: () => watcher?.close() };
 }
 
