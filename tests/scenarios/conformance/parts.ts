@@ -1,0 +1,394 @@
+import { randomUUID } from 'node:crypto';
+import { createVnis } from '@nsm/connection';
+import { createFakeDatapath, type FakeDatapath } from '@nsm/datapath/fake';
+import { insecureTokens, millis, tokenFrom, type TokenSource } from '@nsm/identity';
+import { createPrefixPool, parsePrefix } from '@nsm/ip';
+import {
+  Connection,
+  Empty,
+  NetworkService,
+  NetworkServiceDefinition,
+  NetworkServiceEndpoint,
+  type Mechanism,
+  type NetworkServiceRequest,
+} from '@nsm/proto';
+import {
+  createMemoryStore,
+  endpointKind,
+  keepRegistered,
+  registryClient,
+  serviceKind,
+  type RegistryClient,
+  type Store,
+} from '@nsm/registry';
+import { service, type ServerContext } from '@nsm/rpc';
+import { createForwarder } from '@nsm/service-forwarder';
+import { createNsc } from '@nsm/service-nsc';
+import { createNse } from '@nsm/service-nse';
+import { createNsmgr, type Nsmgr } from '@nsm/service-nsmgr';
+import { createRegistry } from '@nsm/service-registry';
+import { LIFETIME, MINUTE, type Stage } from './stage.ts';
+
+const common = { random: Math.random, newId: randomUUID, onUndoFailure: () => undefined };
+export const REGISTRY = 'tcp://registry:5002';
+
+const tokensOf = (stage: Stage, name: string): TokenSource =>
+  insecureTokens(name, LIFETIME, stage.clock);
+
+/** A client of the registry at `url`, as `name` makes it. */
+export const registryAs = (stage: Stage, name: string, url: string): RegistryClient =>
+  registryClient(stage.transport, url, {
+    tokens: tokensOf(stage, name),
+    clock: stage.clock,
+    random: () => 0,
+  });
+
+export const serviceOf = (
+  name: string,
+  more: Parameters<typeof NetworkService.fromPartial>[0] = {},
+): NetworkService => NetworkService.fromPartial({ name, payload: 'IP', ...more });
+
+export const endpointOf = (
+  name: string,
+  url: string,
+  offers: string,
+  labels: Record<string, string> = {},
+): NetworkServiceEndpoint =>
+  NetworkServiceEndpoint.fromPartial({
+    name,
+    url,
+    networkServiceNames: [offers],
+    networkServiceLabels: { [offers]: { labels } },
+  });
+
+export interface TestRegistry extends RegistryClient {
+  readonly url: string;
+  /** The first part of an orderly stop. */
+  endWatches(): void;
+  stop(): Promise<void>;
+}
+
+export async function startRegistry(
+  stage: Stage,
+  {
+    url = REGISTRY,
+    endpoints = createMemoryStore(endpointKind),
+  }: { readonly url?: string; readonly endpoints?: Store<NetworkServiceEndpoint> } = {},
+): Promise<TestRegistry> {
+  const stopping = new AbortController();
+  const served = await createRegistry({
+    tokens: tokensOf(stage, 'registry'),
+    clock: stage.clock,
+    services: createMemoryStore(serviceKind),
+    endpoints,
+    expirePeriodMs: MINUTE,
+    stopping: stopping.signal,
+  });
+  const close = await stage.serve(url, 'registry', served);
+  const stop = async (): Promise<void> => {
+    stopping.abort();
+    await close();
+  };
+  stage.onEnd(stop);
+  return { ...registryAs(stage, 'admin', url), url, stop, endWatches: () => stopping.abort() };
+}
+
+export interface TestManager extends RegistryClient {
+  readonly url: string;
+  /** What other nodes dial it by. */
+  readonly publicUrl: string;
+  readonly nsmgr: Nsmgr;
+}
+
+export async function startManager(
+  stage: Stage,
+  options: {
+    readonly name?: string;
+    readonly registryUrl?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly excluded?: () => readonly string[];
+    readonly publicUrl?: string;
+  } = {},
+): Promise<TestManager> {
+  const { name = 'mgr', registryUrl = REGISTRY, labels = {}, excluded = () => [] } = options;
+  const { publicUrl = `tcp://${name}:5001` } = options;
+  const nsmgr = createNsmgr({
+    ...common,
+    name,
+    clock: stage.clock,
+    transport: stage.transport,
+    tokens: tokensOf(stage, name),
+    registryUrl,
+    forwarderService: 'forwarder',
+    ownUrl: publicUrl,
+    labels,
+    excluded,
+    expirePeriodMs: MINUTE,
+  });
+  const url = stage.unix(name);
+  await stage.serve(url, name, nsmgr.services);
+  await stage.serve(publicUrl, name, nsmgr.services);
+  stage.onEnd(() => nsmgr.stop());
+  return { ...registryAs(stage, 'nse', url), url, publicUrl, nsmgr };
+}
+
+export interface TestForwarder {
+  readonly url: string;
+  readonly datapath: FakeDatapath;
+  /** The tunnel numbers in use, newest last. */
+  readonly vnis: readonly number[];
+}
+
+/** A forwarder whose discovery is the registry at `registryUrl`; it does not register. */
+export async function startForwarder(
+  stage: Stage,
+  {
+    name = 'fwd',
+    registryUrl = REGISTRY,
+    tunnelIp = '10.0.0.2',
+  }: { readonly name?: string; readonly registryUrl?: string; readonly tunnelIp?: string } = {},
+): Promise<TestForwarder> {
+  const datapath = createFakeDatapath();
+  const used: number[] = [];
+  const vnis = createVnis(common.random);
+  const note = (vni: number): number => used[used.push(vni) - 1]!;
+  const forwarder = createForwarder({
+    ...common,
+    name,
+    clock: stage.clock,
+    transport: stage.transport,
+    tokens: tokensOf(stage, name),
+    datapath,
+    tunnel: {
+      ip: tunnelIp,
+      port: 4_789,
+      underlayMtu: 1_500,
+      vnis: {
+        take: (src, dst) => note(vnis.take(src, dst)),
+        claim: (vni) => vnis.claim(vni) && note(vni) === vni,
+        release: (vni) => {
+          vnis.release(vni);
+          used.splice(used.indexOf(vni), 1);
+        },
+      },
+    },
+    underlayMtu: 1_500,
+    managerUrl: registryUrl,
+    forwarderService: 'forwarder',
+    labels: {},
+  });
+  const url = stage.unix(name);
+  await stage.serve(url, name, forwarder.services);
+  stage.onEnd(() => forwarder.stop());
+  return { url, datapath, vnis: used };
+}
+
+/** An endpoint that is not registered. */
+export async function startNse(
+  stage: Stage,
+  {
+    name = 'S',
+    groups = [['172.16.1.0/24']],
+    polite = false,
+    url = stage.unix(name),
+  }: {
+    readonly name?: string;
+    readonly groups?: readonly (readonly string[])[];
+    readonly polite?: boolean;
+    readonly url?: string;
+  } = {},
+): Promise<string> {
+  const nse = createNse({
+    ...common,
+    name,
+    clock: stage.clock,
+    transport: stage.transport,
+    tokens: tokensOf(stage, name),
+    pools: groups.map((group) => createPrefixPool(group.map(parsePrefix))),
+    polite,
+    netns: 'inode://1/2',
+    managerUrl: REGISTRY,
+    offers: ['svc'],
+    payload: 'IP',
+    labels: {},
+    registerServices: false,
+    unregister: false,
+  });
+  await stage.serve(url, name, nse.services);
+  stage.onEnd(() => nse.stop());
+  return url;
+}
+
+/** A client with one wire, called `nsc-0`; resolves at once. */
+export async function startNsc(
+  stage: Stage,
+  managerUrl: string,
+  onAttempt: (error: string | undefined) => void = () => undefined,
+): Promise<void> {
+  const nsc = await createNsc({
+    ...common,
+    random: () => 0.5, // in the middle of what refreshes are moved by
+    name: 'nsc',
+    clock: stage.clock,
+    transport: stage.transport,
+    tokens: tokensOf(stage, 'nsc'),
+    managerUrl,
+    netns: 'inode://1/1',
+    requests: [{ service: 'svc', interface: undefined, labels: {} }],
+    requestTimeoutMs: 15_000,
+    onAttempt: (_id, _request, { error }) => onAttempt(error?.message),
+  });
+  stage.onEnd(() => nsc.stop());
+}
+
+/** What a hand-made hop was asked. */
+interface HopCall {
+  readonly op: 'request' | 'close';
+  readonly connection: Connection;
+  readonly preferences: readonly Mechanism[];
+}
+
+type Answer = (request: NetworkServiceRequest, context: ServerContext) => Promise<Connection>;
+
+/** A hop made by hand: writes down what it is asked, and answers as the contract wants it, or as a test does. */
+export interface Hop {
+  readonly name: string;
+  readonly url: string;
+  readonly calls: readonly HopCall[];
+  /** The connections of its requests. */
+  requests(): Connection[];
+  closes(): Connection[];
+  /** Resolves once `passes`; asked after each call. */
+  until(passes: (calls: readonly HopCall[]) => boolean): Promise<void>;
+  /** Answers the requests to come; undefined: as the contract wants it. */
+  answers(answer: Answer | undefined): void;
+  /** What closes end with from now on. */
+  closing(close: () => Promise<void>): void;
+  /** As the contract wants it. */
+  readonly well: Answer;
+  stop(): Promise<void>;
+}
+
+export async function startHop(
+  stage: Stage,
+  name: string,
+  url = stage.unix(name),
+  behind: readonly string[] = [],
+): Promise<Hop> {
+  const calls: HopCall[] = [];
+  const waiting = new Set<() => void>();
+  const note = (call: HopCall): void => {
+    calls.push(call);
+    for (const wake of waiting) wake();
+  };
+  const well: Answer = (request, context) => answerWell(stage, [name, ...behind], request, context);
+  let answer = well;
+  let close = async (): Promise<void> => undefined;
+  const stop = await stage.serve(url, name, [
+    service(NetworkServiceDefinition, {
+      request: async (request, context) => {
+        const { connection = Connection.create(), mechanismPreferences: preferences } = request;
+        note({ op: 'request', connection, preferences });
+        return answer(request, context);
+      },
+      close: async (connection) => {
+        note({ op: 'close', connection, preferences: [] });
+        await close();
+        return Empty.create();
+      },
+    }),
+  ]);
+  const of = (op: HopCall['op']) =>
+    calls.filter((call) => call.op === op).map(({ connection }) => connection);
+  return {
+    name,
+    url,
+    calls,
+    well,
+    stop,
+    requests: () => of('request'),
+    closes: () => of('close'),
+    answers: (next = well) => void (answer = next),
+    closing: (next) => void (close = next),
+    until: async (passes) => {
+      while (!passes(calls)) {
+        const { promise, resolve } = Promise.withResolvers<undefined>();
+        const wake = (): void => resolve(undefined);
+        waiting.add(wake);
+        await promise;
+        waiting.delete(wake);
+      }
+    },
+  };
+}
+
+/** The segments of `names` after the caller's, tokens in all of them, and the mechanism of a leg that ends here. */
+async function answerWell(
+  stage: Stage,
+  names: readonly string[],
+  request: NetworkServiceRequest,
+  context: ServerContext,
+): Promise<Connection> {
+  const connection = Connection.fromPartial(request.connection ?? {});
+  const { index, pathSegments } = connection.path!;
+  const token = tokenFrom((header) => context.header(header));
+  if (token) Object.assign(pathSegments[index]!, token);
+  for (const [i, name] of names.entries()) {
+    const at = index + 1 + i;
+    const own = await tokensOf(stage, name).issue(undefined);
+    const id = pathSegments[at]?.name === name ? pathSegments[at].id : randomUUID();
+    pathSegments[at] = { name, id, metrics: {}, ...own };
+  }
+  const wanted = connection.mechanism?.type
+    ? connection.mechanism
+    : request.mechanismPreferences[0];
+  return {
+    ...connection,
+    networkServiceEndpointName: connection.networkServiceEndpointName || names.at(-1)!,
+    mechanism: wanted && completed(wanted),
+  };
+}
+
+const completed = ({ cls, type, parameters }: Mechanism): Mechanism => ({
+  cls,
+  type,
+  parameters:
+    type === 'KERNEL'
+      ? { name: `p${randomUUID().slice(0, 8)}`, inodeURL: 'inode://1/9', ...parameters }
+      : { dst_ip: '10.0.0.9', dst_port: '4789', vni: '77', ...parameters },
+});
+
+/** When the token of a segment ends, in ms since 1970. */
+export const expiryOf = (connection: Connection, at: number): number =>
+  millis(connection.path!.pathSegments[at]!.expires);
+
+/** Keeps a forwarder registered at a manager until the stage ends, whatever time passes. */
+export async function keepForwarder(
+  stage: Stage,
+  { endpoints }: RegistryClient,
+  url: string,
+  {
+    name = 'fwd',
+    labels = { p2p: 'true' },
+  }: { name?: string; labels?: Record<string, string> } = {},
+): Promise<void> {
+  const keeper = keepRegistered(endpoints, endpointOf(name, url, 'forwarder', labels), {
+    clock: stage.clock,
+    random: () => 0,
+  });
+  stage.onEnd(() => keeper.stop({ unregister: false }));
+  await keeper.ready;
+}
+
+/** A manager with a registry above it, a service `svc`, and a hand-made forwarder. */
+export async function managerWithHop(
+  stage: Stage,
+  options: Parameters<typeof startManager>[1] = {},
+): Promise<{ registry: TestRegistry; manager: TestManager; hop: Hop }> {
+  const registry = await startRegistry(stage, { url: options.registryUrl ?? REGISTRY });
+  await registry.services.register(serviceOf('svc'));
+  const manager = await startManager(stage, options);
+  const hop = await startHop(stage, 'fwd', undefined, ['nse']);
+  await keepForwarder(stage, manager, hop.url);
+  return { registry, manager, hop };
+}
