@@ -26,6 +26,12 @@ export function birth(
       const dev = devices[i];
       if (dev !== undefined) space.apply([...raise(dev, end, alias), ...programChanges(dev, end)]);
     });
+    // A tunnel has no carrier to wait for.
+    if (plan.link.kind === 'veth')
+      ends.forEach(({ space }, i) => {
+        const dev = devices[i];
+        if (dev !== undefined) space.settle(dev);
+      });
   } catch (error) {
     for (const [i, { space }] of ends.entries()) {
       const dev = devices[i];

@@ -138,6 +138,7 @@ export function createFakeKernel(): FakeKernel {
         }
       if (first !== undefined) throw first;
     },
+    settle: () => undefined,
     leave: () => undefined,
   });
 

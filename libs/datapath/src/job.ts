@@ -12,6 +12,9 @@ export type Job =
 /** What a job answers. */
 export type Result<J extends Job> = J extends { job: 'census' } ? Census : undefined;
 
+/** Asks the thread to end by itself: one that is terminated while it loads the FFI library takes the process with it. */
+export const END = 'end';
+
 /** One job on its way to the thread. */
 export interface Call {
   readonly id: number;

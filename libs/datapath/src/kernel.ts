@@ -22,6 +22,11 @@ export interface Namespace {
    * @throws Error with the code of the first change that was refused; removing what is not there is no refusal
    */
   apply(changes: readonly Change[]): void;
+  /**
+   * Waits, for a moment at most, until a link with a carrier passes packets: the kernel activates its queue some time
+   * after both ends are up, and drops what is sent before.
+   */
+  settle(dev: Device): void;
   leave(): void;
 }
 

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { errorFrom } from './error.ts';
-import type { Call, Job, Reply, Result, ThreadData } from './job.ts';
+import { END, type Call, type Job, type Reply, type Result, type ThreadData } from './job.ts';
 
 /** A thread that runs jobs one after the other. */
 export interface Thread {
@@ -50,7 +50,11 @@ export function startThread(data: ThreadData, onBuried?: (netns: string) => void
   worker.on('error', (error) =>
     die(new Error(`the kernel thread died: ${String(error)}`, { cause: error })),
   );
-  worker.on('exit', () => die(new Error('the kernel thread has ended')));
+  const { promise: exited, resolve: exit } = Promise.withResolvers<undefined>();
+  worker.on('exit', () => {
+    die(new Error('the kernel thread has ended'));
+    exit(undefined);
+  });
 
   const post = async <J extends Job>(job: J): Promise<Result<J>> => {
     if (dead !== undefined) throw dead;
@@ -71,7 +75,10 @@ export function startThread(data: ThreadData, onBuried?: (netns: string) => void
     },
     close: async () => {
       await Promise.allSettled(pending);
-      await worker.terminate();
+      if (dead !== undefined) return;
+      worker.ref();
+      worker.postMessage(END);
+      await exited;
     },
   };
 }

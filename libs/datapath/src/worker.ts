@@ -3,7 +3,7 @@ import { moveToNetns } from '@nsm/netlink';
 import { reap } from './bury.ts';
 import { type Census, takeCensus } from './census.ts';
 import { failureOf } from './error.ts';
-import type { Call, Job, Reply, ThreadData } from './job.ts';
+import { END, type Call, type Job, type Reply, type ThreadData } from './job.ts';
 import { createNetlinkKernel } from './netlink-kernel.ts';
 import { createReconciler } from './reconcile.ts';
 
@@ -46,4 +46,7 @@ function answer({ id, job }: Call): Reply {
   }
 }
 
-port.on('message', (call: Call) => port.postMessage(answer(call)));
+port.on('message', (call: Call | typeof END) => {
+  if (call === END) port.close();
+  else port.postMessage(answer(call));
+});

@@ -16,6 +16,7 @@ export const IFLA = {
   mtu: 4,
   link: 5,
   master: 10,
+  operstate: 16,
   linkinfo: 18,
   ifalias: 20,
   afSpec: 26,

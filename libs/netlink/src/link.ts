@@ -9,11 +9,16 @@ const IFF_UP = 1;
 /** Counters are most of a link's message and nobody here reads them. */
 const RTEXT_FILTER_SKIP_STATS = 8;
 
+/** <linux/if.h> IF_OPER_*; the states between are kinds of down. */
+const OPERSTATE: Readonly<Record<number, 'unknown' | 'up'>> = { 0: 'unknown', 6: 'up' };
+
 /** A link as `ip -d link show` tells it. */
 export interface Link {
   readonly index: number;
   readonly name: string;
   readonly up: boolean;
+  /** RFC 2863: whether packets pass, which the kernel finds out some time after `up`. Kinds without a carrier are `unknown`. */
+  readonly operstate: 'unknown' | 'up' | 'down';
   readonly mtu: number;
   readonly mac: string;
   readonly alias: string;
@@ -67,6 +72,7 @@ export function decodeLink({ body }: Message): Link {
     index: body.readInt32LE(4),
     name: readText(found.get(IFLA.ifname)) ?? '',
     up: (body.readUInt32LE(8) & IFF_UP) !== 0,
+    operstate: OPERSTATE[found.get(IFLA.operstate)?.readUInt8(0) ?? 0] ?? 'down',
     mtu: readU32(found.get(IFLA.mtu)) ?? 0,
     mac: formatMac(found.get(IFLA.address) ?? Buffer.alloc(0)),
     alias: readText(found.get(IFLA.ifalias)) ?? '',
