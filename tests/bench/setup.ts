@@ -13,7 +13,7 @@ const WARM_UP = 400;
 const SEQUENTIAL = 200;
 const AT_ONCE = 50;
 const MANY = 1_000;
-const PATH_ROUNDS = 5;
+const PATH_ROUNDS = 9;
 
 const LARGE_POOLS = '[172.16.0.0/20]';
 const topology = (

@@ -19,6 +19,9 @@ export function bundledPrograms(): Programs {
       hint: 'build them with: node scripts/build.mjs',
     });
   return Object.fromEntries(
-    startOrder.map((program) => [program, [process.execPath, join(dist, program, 'main.mjs')]]),
+    startOrder.map((program) => [
+      program,
+      [process.execPath, '--max-semi-space-size=1', join(dist, program, 'main.mjs')],
+    ]),
   ) as Record<Program, string[]>;
 }
