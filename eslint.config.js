@@ -12,7 +12,9 @@ export default defineConfig(
   globalIgnores(['**/dist/', '**/gen/', '.cache/', '**/*.mjs', '**/*.js', '**/*.cjs']),
   tseslint.configs.strictTypeChecked,
   {
-    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    languageOptions: {
+      parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
+    },
     rules: {
       'max-lines': ['error', { max: 400, skipBlankLines: true, skipComments: true }],
       'max-depth': ['error', 4],
@@ -20,23 +22,50 @@ export default defineConfig(
       'no-restricted-properties': ['error', ...ambient],
       'no-restricted-imports': [
         'error',
-        { paths: [{ name: 'node:crypto', importNames: ['randomUUID'], message: 'Take newId as an argument.' }] },
+        {
+          paths: [
+            {
+              name: 'node:crypto',
+              importNames: ['randomUUID'],
+              message: 'Take newId as an argument.',
+            },
+          ],
+        },
       ],
       eqeqeq: 'error',
       'no-console': 'error',
-      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
       '@typescript-eslint/consistent-type-imports': 'error',
-      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
-      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', ignoreRestSiblings: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
+      '@typescript-eslint/no-unused-vars': [
+        'error',
+        { argsIgnorePattern: '^_', ignoreRestSiblings: true },
+      ],
       // Elements, stores and transports answer promises by contract, whether or not this one has to wait.
       '@typescript-eslint/require-await': 'off',
     },
   },
   {
-    files: ['**/*.test.ts', 'tests/**', 'libs/service/**', 'services/*/src/main.ts', 'services/nsm/**', 'libs/lab/**'],
+    files: [
+      '**/*.test.ts',
+      'tests/**',
+      'libs/service/**',
+      'services/*/src/main.ts',
+      'services/nsm/**',
+      'libs/lab/**',
+    ],
     rules: { 'no-restricted-properties': 'off', 'no-restricted-imports': 'off' },
   },
-  { files: ['**/*.test.ts', 'tests/**'], rules: { 'max-params': 'off', '@typescript-eslint/no-non-null-assertion': 'off' } },
+  {
+    files: ['**/*.test.ts', 'tests/**'],
+    rules: { 'max-params': 'off', '@typescript-eslint/no-non-null-assertion': 'off' },
+  },
   { files: ['services/nsm/**', 'tests/bench/**'], rules: { 'no-console': 'off' } },
 );

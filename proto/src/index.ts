@@ -31,7 +31,10 @@ export {
   HealthCheckResponse_ServingStatus,
   HealthDefinition,
 } from './gen/grpc/health/v1/health.ts';
-export { NetworkServiceDefinition, NetworkServiceRequest } from './gen/networkservice/networkservice.ts';
+export {
+  NetworkServiceDefinition,
+  NetworkServiceRequest,
+} from './gen/networkservice/networkservice.ts';
 export {
   Destination,
   Match,
