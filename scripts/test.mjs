@@ -26,9 +26,9 @@ const run = (command) =>
   spawnSync(command[0], command.slice(1), { cwd: root, stdio: 'inherit', env }).status ?? 1;
 // Scenarios start whole meshes of processes: one file at a time, so that none starves another.
 const runs = [
-  [...jest, '--selectProjects', 'unit', ...args],
-  namespaced([...jest, '--selectProjects', 'kernel', '--runInBand', ...args]),
-  namespaced([...jest, '--selectProjects', 'scenarios', '--runInBand', ...args]),
+  [...jest, ...args, '--selectProjects', 'unit'],
+  namespaced([...jest, ...args, '--runInBand', '--selectProjects', 'kernel']),
+  namespaced([...jest, ...args, '--runInBand', '--selectProjects', 'scenarios']),
 ];
 const failed = runs.map(run).some((status) => status !== 0);
 

@@ -2,6 +2,7 @@ import { closeSync } from 'node:fs';
 import { randomInt } from 'node:crypto';
 import { formatAddress, formatPrefix } from '@nsm/ip';
 import {
+  awaitLink,
   createNetnsFinder,
   formatNetns,
   getLink,
@@ -27,12 +28,6 @@ import { requestOf } from './request.ts';
 /** Interface indexes we choose: far above those the kernel hands out, and enough of them that drawing one twice is news. */
 const INDEXES = { min: 0x2000_0000, max: 0x7000_0000 } as const;
 
-/** How long a new link may take to pass packets, and how often it is asked, in ms. It waits for the kernel's lock on links. */
-const SETTLE_LIMIT_MS = 1_000;
-const SETTLE_MS = 0.25;
-/** Nobody wakes it: waiting on it is how a thread of synchronous code pauses. */
-const sleeper = new Int32Array(new SharedArrayBuffer(4));
-
 /** The kernel this process runs on. The thread's own namespace is home: its addresses carry the tunnels. */
 export function createNetlinkKernel(): Kernel {
   const finder = createNetnsFinder();
@@ -55,11 +50,7 @@ export function createNetlinkKernel(): Kernel {
       links: () => listLinks(rtnetlink).map(stateOf),
       programmed: (index) => programmedOn(rtnetlink, index),
       apply: (changes) => applyAll(rtnetlink, changes, netns, fd, fdOf),
-      settle: ({ index }) => {
-        const until = performance.now() + SETTLE_LIMIT_MS;
-        while (getLink(rtnetlink, index)?.operstate !== 'up' && performance.now() < until)
-          Atomics.wait(sleeper, 0, 0, SETTLE_MS);
-      },
+      settle: ({ index }) => awaitLink(rtnetlink, index),
       leave: () => {
         rtnetlink.close();
         if (fd !== undefined) closeSync(fd);

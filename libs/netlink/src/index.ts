@@ -1,6 +1,7 @@
 export { addressDelete, addressReplace, type InterfaceAddress, listAddresses } from './address.ts';
 export type { Device } from './device.ts';
 export { getLink, type Link, listLinks } from './link.ts';
+export { awaitLink } from './link-ready.ts';
 export {
   bridgeAdd,
   type LinkChange,
