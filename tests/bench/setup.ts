@@ -1,5 +1,6 @@
 // How long wires take, what they cost, and what they carry: the table of the README. Run it with: npm run bench -- setup
 import { elementTimes } from './lib/elements.ts';
+import { startFloor, vethFloor, type Floor } from './lib/floor.ts';
 import { handMadeVeth, handMadeVxlan } from './lib/hand-made.ts';
 import { cpuMs, pssMiB, rssMiB } from './lib/process.ts';
 import { make, unmake, type Made } from './lib/requests.ts';
@@ -32,6 +33,8 @@ ${clients}
 `;
 type World = Awaited<ReturnType<typeof startNetns>>;
 const NAMES = { near: 'local', far: 'remote' } as const;
+/** Calls from process to process that a Request takes. */
+const HOPS = { near: 3, far: 5 } as const;
 const kinds = Object.entries(NAMES) as ['near' | 'far', string][];
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -57,22 +60,42 @@ const makeMany = async (
   return made;
 };
 
+/** Requests one after the other, each followed by a call that does nothing. */
+async function inTurn(
+  world: World,
+  floor: Floor,
+  service: string,
+  count: number,
+): Promise<{ made: Made[]; calls: number[] }> {
+  const made: Made[] = [];
+  const calls: number[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const one = await make(world, 'n1', 'a', service, next++);
+    made.push(one);
+    calls.push(await floor.call(one.connection));
+  }
+  return { made, calls };
+}
+
 /** Request to usable interface, from a client that runs already. */
-async function latency(world: World): Promise<void> {
+async function latency(world: World, floor: Floor): Promise<void> {
   const rows: (string | number)[][] = [];
   const cpu: (string | number)[][] = [];
   for (const [service, kind] of kinds) {
-    await unmake(world, 'n1', await makeMany(world, service, WARM_UP, 1));
+    await unmake(world, 'n1', (await inTurn(world, floor, service, WARM_UP)).made);
     const before = readAll(world, cpuMs);
-    const sequential = await makeMany(world, service, SEQUENTIAL, 1);
+    const { made: sequential, calls } = await inTurn(world, floor, service, SEQUENTIAL);
     await unmake(world, 'n1', sequential);
     const used = readAll(world, cpuMs);
     const times = sequential.map(({ ms }) => ms);
+    const least = HOPS[service] * median(calls) + vethFloor(world.lab, 'a', 'nse-near');
     rows.push([
       `${kind}, one after the other (${SEQUENTIAL})`,
       median(times),
       percentile(times, 0.99),
       '',
+      least,
+      median(times) / least,
     ]);
     for (const [name, ms] of used) {
       const each = (ms - (before.get(name) ?? 0)) / SEQUENTIAL;
@@ -82,10 +105,16 @@ async function latency(world: World): Promise<void> {
     const together = await makeMany(world, service, AT_ONCE, AT_ONCE);
     const all = performance.now() - started;
     const burst = together.map(({ ms }) => ms);
-    rows.push([`${kind}, ${AT_ONCE} at once`, median(burst), percentile(burst, 0.99), all]);
+    rows.push([`${kind}, ${AT_ONCE} at once`, median(burst), percentile(burst, 0.99), all, '', '']);
     await unmake(world, 'n1', together);
   }
-  say(table('Request to usable interface, in ms', ['wire', 'p50', 'p99', 'all up'], rows));
+  say(
+    table(
+      'Request to usable interface, in ms (floor: as many calls that do nothing, made in turn with these, and one veth pair by hand)',
+      ['wire', 'p50', 'p99', 'all up', 'floor', 'p50 / floor'],
+      rows,
+    ),
+  );
   say(table('CPU for one request and its close, in ms', ['wire: process', 'CPU'], cpu));
 }
 
@@ -195,7 +224,12 @@ async function withWorld(yaml: string, use: (world: World) => Promise<void>): Pr
 progress('latency, memory and packet path');
 await withWorld(topology('bset'), async (world) => {
   await world.connected('a');
-  await latency(world);
+  const floor = await startFloor();
+  try {
+    await latency(world, floor);
+  } finally {
+    floor.close();
+  }
   await path(world);
   await thousand(world);
 });

@@ -20,6 +20,13 @@ export interface Run {
   alive(): boolean;
 }
 
+/** mallopt(3): an arena per thread is memory nobody uses twice, and large blocks shall go back when they are freed. */
+const SMALL_ALLOCATOR = {
+  MALLOC_ARENA_MAX: '1',
+  MALLOC_MMAP_THRESHOLD_: '65536',
+  MALLOC_TRIM_THRESHOLD_: '65536',
+};
+
 /**
  * Starts a process inside a namespace, in a process group of its own: a Ctrl-C is for who holds the lab, not for its parts.
  * @throws NsmError not-found when the program cannot be started
@@ -36,8 +43,7 @@ export async function startRun(
   let child: ChildProcess;
   try {
     const { PATH = '' } = process.env;
-    // An allocation arena per thread is memory nobody uses twice.
-    const env = { PATH, MALLOC_ARENA_MAX: '1', ...planned.env };
+    const env = { PATH, ...SMALL_ALLOCATOR, ...planned.env };
     child = inNetns(netns, () =>
       spawn(program, args, { env, detached: true, stdio: ['ignore', out, out] }),
     );
