@@ -75,13 +75,13 @@ function copyFfi() {
 
 const versionOf = (dir) => JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8')).version;
 
-/** `dist/bin/nsm`: the command line under the Node it was built for. */
-const launcher = () => `#!/bin/sh
+/** `dist/bin/NAME`: a program under the Node it was built for. */
+const launcher = (name) => `#!/bin/sh
 # Made by scripts/build.mjs.
 here=$(CDPATH= cd -- "$(dirname -- "$(readlink -f -- "$0")")" && pwd)
 node=$here/${relative(join(dist, 'bin'), process.execPath)}
 [ -x "$node" ] || node=node
-NSM_COMMAND=$0 exec "$node" "$here/../nsm/main.mjs" "$@"
+NSM_COMMAND=$0 exec "$node" "$here/../${name}/main.mjs" "$@"
 `;
 
 /** Builds what has changed; true when there was anything to do. */
@@ -113,7 +113,7 @@ export async function build({ force = false } = {}) {
   const topologies = join(root, 'services/nsm/topologies');
   for (const name of existsSync(topologies) ? readdirSync(topologies) : [])
     put(join(dist, 'topologies', name), readFileSync(join(topologies, name)));
-  put(join(dist, 'bin/nsm'), launcher(), 0o755);
+  for (const name of SERVICES) put(join(dist, 'bin', name), launcher(name), 0o755);
   put(stamp, current);
   return true;
 }
