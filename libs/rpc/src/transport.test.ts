@@ -171,6 +171,26 @@ describe.each(kinds)('%s', (_name, create, urlIn) => {
     await ended.promise;
   });
 
+  test('a listener that closes cuts what is still open after its grace', async () => {
+    await serve(
+      async () => Connection.create(),
+      async function* () {
+        yield ConnectionEvent.create();
+        // For ever, even when the reader has gone.
+        await new Promise(() => undefined);
+      },
+    );
+    const monitor = transport.client(MonitorConnectionDefinition, listener!.url);
+    const events = monitor.monitorConnections(MonitorScopeSelector.create());
+    const iterator = events[Symbol.asyncIterator]();
+    await iterator.next();
+    const cut = iterator.next();
+    await Promise.all([
+      listener!.close(10),
+      expect(cut).rejects.toMatchObject({ code: expect.stringMatching(/unavailable|cancelled/) }),
+    ]);
+  });
+
   test('a peer that is not there is unavailable', async () => {
     const url = urlIn(dir).replace(/:0$/, ':1');
     await expect(
