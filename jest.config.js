@@ -1,5 +1,7 @@
 /** Three tiers. `npm test` runs all of them; kernel and scenarios need network namespaces and are started in one of their own. */
 const common = {
+  // The default below /tmp belongs to uid 0, which in a user namespace is somebody else.
+  cacheDirectory: '<rootDir>/.cache/jest',
   testEnvironment: 'node',
   testEnvironmentOptions: { customExportConditions: ['source', 'node', 'node-addons'] },
   extensionsToTreatAsEsm: ['.ts'],
@@ -19,7 +21,6 @@ const common = {
 export default {
   // A scenario starts ten processes on whatever machine it runs.
   testTimeout: 60_000,
-  cacheDirectory: '<rootDir>/.cache/jest',
   reporters: ['default', '<rootDir>/scripts/count-reporter.mjs'],
   projects: [
     {
