@@ -1,4 +1,4 @@
-// Bundles every service into dist/<name>/main.mjs, with what cannot be bundled beside them, so that dist can be copied as it is.
+// Bundles every service into dist/<name>, started by its main.mjs, with what cannot be bundled beside them, so that dist can be copied as it is.
 // Does nothing when no source has changed since the last time. Usage: node scripts/build.mjs [--force]
 import { createHash } from 'node:crypto';
 import {
@@ -27,7 +27,7 @@ const SERVICES = ['registry', 'nsmgr', 'forwarder', 'nsc', 'nse', 'nsm'];
 const entries = () =>
   Object.fromEntries(
     [
-      ...SERVICES.map((name) => [`${name}/main`, `services/${name}/src/main.ts`]),
+      ...SERVICES.map((name) => [`${name}/program`, `services/${name}/src/main.ts`]),
       ['forwarder/kernel-worker', 'libs/datapath/src/worker.ts'],
     ].filter(([, file]) => existsSync(join(root, file))),
   );
@@ -75,6 +75,14 @@ function copyFfi() {
 
 const versionOf = (dir) => JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8')).version;
 
+/** What starts a program: it is compiled once per machine, where dist can be written to. */
+const MAIN = `// Made by scripts/build.mjs.
+import { enableCompileCache } from 'node:module';
+import { join } from 'node:path';
+enableCompileCache(join(import.meta.dirname, '..', '.compile-cache'));
+await import('./program.mjs');
+`;
+
 /** `dist/bin/NAME`: a program under the Node it was built for. */
 const launcher = (name) => `#!/bin/sh
 # Made by scripts/build.mjs.
@@ -94,6 +102,8 @@ export async function build({ force = false } = {}) {
     outdir: dist,
     outExtension: { '.js': '.mjs' },
     bundle: true,
+    // The source stays in memory as long as the program runs.
+    minifyWhitespace: true,
     write: false,
     format: 'esm',
     platform: 'node',
@@ -108,11 +118,13 @@ export async function build({ force = false } = {}) {
       js: "import { createRequire as nsmRequire } from 'node:module';\nconst require = nsmRequire(import.meta.url);",
     },
   });
+  rmSync(join(dist, '.compile-cache'), { recursive: true, force: true });
   for (const { path, contents } of outputFiles) put(path, contents);
   copyFfi();
   const topologies = join(root, 'services/nsm/topologies');
   for (const name of existsSync(topologies) ? readdirSync(topologies) : [])
     put(join(dist, 'topologies', name), readFileSync(join(topologies, name)));
+  for (const name of SERVICES) put(join(dist, name, 'main.mjs'), MAIN);
   for (const name of SERVICES) put(join(dist, 'bin', name), launcher(name), 0o755);
   put(stamp, current);
   return true;
