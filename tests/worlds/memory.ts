@@ -87,6 +87,7 @@ export const startMemory = async (
     links: async (pod) => show(pod).filter((line) => / link add /.test(line)),
     refusals: async (client) => clientOf(client).refusals,
     refreshes: async (client) => clientOf(client).refreshes,
+    heals: async (client) => clientOf(client).heals,
     manager: (node) => transport.client(NetworkServiceDefinition, plan.managerUrls[node] ?? ''),
     netns,
     census: async () => ({

@@ -12,10 +12,10 @@ export interface Mesh {
   readonly netns: (pod: string) => string;
   /** The tables of the managers that run, by node. */
   readonly managers: Map<string, Connections>;
-  /** What clients were refused, and how often they refreshed. */
+  /** What clients were refused, and how often they refreshed and were healed. */
   readonly clients: Map<
     string,
-    { readonly refusals: string[]; refreshes: number; up: Promise<unknown> }
+    { readonly refusals: string[]; refreshes: number; heals: number; up: Promise<unknown> }
   >;
   /** Names of what is registered. */
   registered: () => readonly string[];

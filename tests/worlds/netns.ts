@@ -49,6 +49,7 @@ export const startNetns = async (
     refusals: async (client) =>
       logOf(lab, client).flatMap(({ level, msg = '' }) => (level === 'warn' ? [msg] : [])),
     refreshes: async (client) => logOf(lab, client).filter(({ msg }) => msg === 'refreshed').length,
+    heals: async (client) => logOf(lab, client).filter(({ msg }) => msg === 'healed').length,
     manager: (node) => transport.client(NetworkServiceDefinition, lab.plan.managerUrls[node] ?? ''),
     netns: (pod) => {
       const { dev, ino } = statSync(lab.netns(pod), { bigint: true });

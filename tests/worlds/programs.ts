@@ -7,7 +7,7 @@ import type { PlannedProcess, Program } from '@nsm/lab';
 import { createMemoryStore, endpointKind, serviceKind } from '@nsm/registry';
 import { readSettings } from '@nsm/service';
 import { createForwarder, forwarderSettings } from '@nsm/service-forwarder';
-import { createNsc, nscSettings } from '@nsm/service-nsc';
+import { createNsc, nscSettings, pingLiveness } from '@nsm/service-nsc';
 import { createNse, nseSettings } from '@nsm/service-nse';
 import { createNsmgr, nsmgrSettings } from '@nsm/service-nsmgr';
 import { createRegistry, registrySettings } from '@nsm/service-registry';
@@ -118,6 +118,7 @@ export const programs: Readonly<Record<Program, Start>> = {
     const client = {
       refusals: [] as string[],
       refreshes: 0,
+      heals: 0,
       up: Promise.resolve() as Promise<unknown>,
     };
     mesh.clients.set(process, client);
@@ -131,8 +132,16 @@ export const programs: Readonly<Record<Program, Start>> = {
       netns: mesh.netns(namespace),
       requests: config.NSM_NETWORK_SERVICES,
       requestTimeoutMs,
-      onAttempt: (_id, _request, { kind, error }) => {
+      liveness: config.NSM_LIVENESS_CHECK_ENABLED
+        ? pingLiveness({
+            ping: async ({ dst }) => mesh.kernel.reaches(mesh.netns(namespace), dst),
+            intervalMs: config.NSM_LIVENESS_CHECK_INTERVAL,
+            timeoutMs: config.NSM_LIVENESS_CHECK_TIMEOUT,
+          })
+        : undefined,
+      onAttempt: (_id, _request, { kind, error, healing }) => {
         if (error) client.refusals.push(error.message);
+        else if (healing) client.heals += 1;
         else if (kind === 'refresh') client.refreshes += 1;
       },
     });

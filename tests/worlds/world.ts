@@ -22,6 +22,8 @@ export interface World {
   readonly refusals: (client: string) => Promise<readonly string[]>;
   /** How often the wires of a client were refreshed. */
   readonly refreshes: (client: string) => Promise<number>;
+  /** How often the wires of a client were healed. */
+  readonly heals: (client: string) => Promise<number>;
   /** The manager of a node, to speak the protocol to it directly. */
   readonly manager: (node: string) => Client<typeof NetworkServiceDefinition>;
   /** The namespace of a pod: inode://dev/ino. */

@@ -43,7 +43,7 @@ const gate = () => {
 };
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 const watchAll = (connections: Connections, signal: AbortSignal) =>
-  connections.watch(() => true, signal)[Symbol.asyncIterator]();
+  connections.watch({ matches: () => true }, signal)[Symbol.asyncIterator]();
 const nextEvent = async (events: AsyncIterator<ConnectionEvent>) => {
   const { value } = (await events.next()) as { value: ConnectionEvent };
   return { type: value.type, ids: Object.keys(value.connections) };
@@ -169,7 +169,7 @@ describe('connections', () => {
   test('a watcher that matches nothing gets an empty initial state at once', async () => {
     const { connections } = start();
     const events = connections
-      .watch(() => false, AbortSignal.timeout(5_000))
+      .watch({ matches: () => false }, AbortSignal.timeout(5_000))
       [Symbol.asyncIterator]();
     expect(await nextEvent(events)).toEqual({ type: Event.INITIAL_STATE_TRANSFER, ids: [] });
     await events.return?.();

@@ -2,7 +2,7 @@ import { Scope } from '@nsm/chain';
 import { ConnectionEventType, State, type Connection, type ConnectionEvent } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
 import type { Call, ConnectionNext } from './call.ts';
-import { createFeed, type Feed } from './feed.ts';
+import { createFeed, type Feed, type FeedOptions } from './feed.ts';
 
 interface Entry {
   readonly scope: Scope;
@@ -29,10 +29,7 @@ export interface Connections {
   get(id: string): Connection | undefined;
   list(): readonly Connection[];
   /** The events of connections; the first one is the initial state, always. */
-  watch(
-    matches: (connection: Connection) => boolean,
-    signal: AbortSignal,
-  ): AsyncIterable<ConnectionEvent>;
+  watch(options: FeedOptions, signal: AbortSignal): AsyncIterable<ConnectionEvent>;
   /** Waits until no turn is under way. */
   idle(): Promise<void>;
 }
@@ -44,8 +41,10 @@ export function createConnections(onUndoFailure: OnUndoFailure): Connections {
   const entries = new Map<string, Entry>();
   const feeds = new Set<Feed>();
 
-  const emit = (type: ConnectionEventType, connection: Connection): void => {
-    for (const feed of feeds) feed.push(type, connection);
+  /** `was`: its state before; a connection is made UP. */
+  const emit = (type: ConnectionEventType, connection: Connection, was: State = State.UP): void => {
+    const news = type === ConnectionEventType.DELETE || connection.state !== was;
+    for (const feed of feeds) feed.push(type, connection, news);
   };
 
   /** Queues `body` for an id. It looks its entry up when its turn has come: a turn before may have removed it. */
@@ -96,8 +95,9 @@ export function createConnections(onUndoFailure: OnUndoFailure): Connections {
         }
         entry.scope.commit();
         const established = { ...answer, state: State.UP };
+        const was = entry.connection?.state;
         entry.connection = established;
-        emit(ConnectionEventType.UPDATE, established);
+        emit(ConnectionEventType.UPDATE, established, was);
         return { connection: established, first };
       }),
     close: async (id, { unless } = {}) => {
@@ -110,13 +110,14 @@ export function createConnections(onUndoFailure: OnUndoFailure): Connections {
     update: (id, change) => {
       const entry = entries.get(id);
       if (!entry?.connection) return;
+      const was = entry.connection.state;
       entry.connection = change(entry.connection);
-      emit(ConnectionEventType.UPDATE, entry.connection);
+      emit(ConnectionEventType.UPDATE, entry.connection, was);
     },
     get: (id) => entries.get(id)?.connection,
     list: () => [...entries.values()].flatMap(({ connection }) => (connection ? [connection] : [])),
-    watch: async function* (matches, signal) {
-      const feed = createFeed(matches, signal);
+    watch: async function* (options, signal) {
+      const feed = createFeed(options, signal);
       feeds.add(feed);
       try {
         yield feed.initial(

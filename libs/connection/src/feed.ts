@@ -1,18 +1,32 @@
 import { ConnectionEventType, type Connection, type ConnectionEvent } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
 
+/**
+ * Header of a monitor call by which hops of ours ask each other for less than the contract's events: a refresh that changes no state
+ * is not told. Others do not know the header and tell everything.
+ */
+export const EVENTS_HEADER = 'nsm-monitor-events';
+export const STATES_ONLY = 'states';
+
 /** How many events a subscriber may be behind before it is cut off. */
 const MAX_BEHIND = 10_000;
 
 /** What one subscriber still has to hear. It holds up nobody else. */
 export interface Feed {
   initial(connections: readonly Connection[]): ConnectionEvent;
-  push(type: ConnectionEventType, connection: Connection): void;
+  /** `news`: it was deleted, or its state has changed. */
+  push(type: ConnectionEventType, connection: Connection, news: boolean): void;
   events(): AsyncGenerator<ConnectionEvent>;
 }
 
+export interface FeedOptions {
+  readonly matches: (connection: Connection) => boolean;
+  /** Whether only news are told. @default false */
+  readonly statesOnly?: boolean;
+}
+
 export function createFeed(
-  matches: (connection: Connection) => boolean,
+  { matches, statesOnly = false }: FeedOptions,
   signal: AbortSignal,
 ): Feed {
   let waiting: { type: ConnectionEventType; connection: Connection }[] = [];
@@ -21,8 +35,8 @@ export function createFeed(
   return {
     initial: (connections) =>
       eventOf(ConnectionEventType.INITIAL_STATE_TRANSFER, connections.filter(matches)),
-    push: (type, connection) => {
-      if (behind || !matches(connection)) return;
+    push: (type, connection, news) => {
+      if (behind || (statesOnly && !news) || !matches(connection)) return;
       const last = waiting.findLastIndex((event) => event.connection.id === connection.id);
       // A later state of the same connection stands for the earlier one that was not sent yet.
       if (

@@ -9,6 +9,7 @@ import {
 import { namingElements, NsmError, service, type ServerContext, type Service } from '@nsm/rpc';
 import type { Call, ConnectionElement } from './call.ts';
 import type { Connections } from './connections.ts';
+import { EVENTS_HEADER, STATES_ONLY } from './feed.ts';
 import { selects } from './selector.ts';
 
 /** Told of each call that ended. */
@@ -87,7 +88,11 @@ export function serveConnections({
       },
     }),
     service(MonitorConnectionDefinition, {
-      monitorConnections: (selector, { signal }) => connections.watch(selects(selector), signal),
+      monitorConnections: (selector, { signal, header }) =>
+        connections.watch(
+          { matches: selects(selector), statesOnly: header(EVENTS_HEADER) === STATES_ONLY },
+          signal,
+        ),
     }),
   ];
 }

@@ -6,6 +6,7 @@ import {
   expire,
   KERNEL,
   kernelMechanism,
+  followNextHop,
   lifecycle,
   LOCAL,
   mechanisms,
@@ -20,6 +21,7 @@ import {
   type Call,
   type ConnectionElement,
   type Connections,
+  type Peers,
   type Tunnel,
 } from '@nsm/connection';
 import type { Datapath } from '@nsm/datapath';
@@ -36,6 +38,7 @@ export interface ForwarderDeps {
   readonly tokens: TokenSource;
   readonly connections: Connections;
   readonly dialer: Dialer;
+  readonly peers: Peers;
   readonly discovery: Discovery;
   readonly datapath: Pick<Datapath, 'ensure' | 'remove'>;
   /** Our end of tunnels; undefined: wires stay on this node. */
@@ -59,6 +62,7 @@ export const forwarderChain = (d: ForwarderDeps): ConnectionElement => {
     crossConnect({ datapath: d.datapath, owner: d.name, underlayMtu: d.underlayMtu }), // acts when both legs are known
     ...(tunnel ? [vxlanClaim(tunnel)] : []), // a number the other node chose must be free here, before the kernel is asked
     translate((call) => offers(call, tunnel)), // the caller's leg ends here, ours begins
+    followNextHop(d.peers), // hears what becomes of it there
     connect(d), // holds "close the next hop" with the answer it got
   );
 };

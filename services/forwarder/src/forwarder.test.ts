@@ -7,7 +7,7 @@ test('the chain of a forwarder, in order', () => {
   expect(
     forwarderChain({ ...deps, tunnel: { ip: '10.0.0.1' } } as ForwarderDeps).name,
   ).toMatchInlineSnapshot(
-    `"validate > update-path > update-token > lifecycle > expire > discover > round-robin > mechanisms > cross-connect > vxlan-claim > translate > connect"`,
+    `"validate > update-path > update-token > lifecycle > expire > discover > round-robin > mechanisms > cross-connect > vxlan-claim > translate > follow-next-hop > connect"`,
   );
 });
 

@@ -1,5 +1,6 @@
 import {
   createConnections,
+  createPeers,
   serveConnections,
   type OnUndoFailure,
   type Outcome,
@@ -18,7 +19,7 @@ import { forwarderChain, type ForwarderDeps } from './chain.ts';
 
 export interface ForwarderOptions extends Omit<
   ForwarderDeps,
-  'connections' | 'dialer' | 'discovery'
+  'connections' | 'dialer' | 'discovery' | 'peers'
 > {
   readonly transport: Transport;
   /** The manager of this node: its registry is ours. */
@@ -56,9 +57,11 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   const registry = registryClient(transport, managerUrl, { tokens, clock, random });
   // Every request looks up a service and its endpoints: known here, they cost no call.
   const cache = createRegistryCache(registry, clock);
+  const peers = createPeers({ name, dialer: transport, connections, clock });
   const chain = forwarderChain({
     ...options,
     connections,
+    peers,
     dialer: transport,
     discovery: discoveryOf(cache),
   });
@@ -81,6 +84,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     },
     stop: async () => {
       await keeper?.stop({ unregister: true });
+      peers.close();
       await connections.idle();
       await cache.close();
     },

@@ -1,11 +1,13 @@
 import { chain, type Clock } from '@nsm/chain';
 import {
   connect,
+  followNextHop,
   lifecycle,
   updatePath,
   updateToken,
   type ConnectionElement,
   type Connections,
+  type Peers,
 } from '@nsm/connection';
 import type { TokenSource } from '@nsm/identity';
 import type { Dialer } from '@nsm/rpc';
@@ -17,6 +19,7 @@ export interface NscDeps {
   readonly tokens: TokenSource;
   readonly connections: Connections;
   readonly dialer: Dialer;
+  readonly peers: Peers;
   /** The manager of this node. */
   readonly managerUrl: string;
 }
@@ -28,6 +31,7 @@ export const nscChain = (d: NscDeps): ConnectionElement =>
     updateToken(d.tokens), // our token, for whoever reads the path
     lifecycle(d.connections), // one queue and one scope per wire: a close of ours unwinds to a Close at the manager
     toManager(d.managerUrl),
+    followNextHop(d.peers), // hears what becomes of it there
     connect(d), // holds "close at the manager" with the answer it got
   );
 

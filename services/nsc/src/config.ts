@@ -1,5 +1,5 @@
 import { parseRequestUrl } from '@nsm/connection';
-import { duration, list, text, tokenLifetime, url, type Setting } from '@nsm/service';
+import { duration, flag, list, text, tokenLifetime, url, type Setting } from '@nsm/service';
 
 const requests: Setting<readonly ReturnType<typeof parseRequestUrl>[]> = {
   ...list({
@@ -27,6 +27,15 @@ export const settings = {
     help: 'the manager of this node',
   }),
   NSM_REQUEST_TIMEOUT: duration({ fallback: '15s', help: 'limit of one attempt' }),
+  NSM_LIVENESS_CHECK_ENABLED: flag({
+    fallback: 'true',
+    help: 'ping the other end of each wire, and ask for another endpoint when it is silent',
+  }),
+  NSM_LIVENESS_CHECK_INTERVAL: duration({ fallback: '200ms', help: 'between two pings' }),
+  NSM_LIVENESS_CHECK_TIMEOUT: duration({
+    fallback: '200ms',
+    help: 'how long a wire may be silent',
+  }),
   NSM_MAX_TOKEN_LIFETIME: tokenLifetime,
   NSM_NETWORK_SERVICES: requests,
 };

@@ -1,13 +1,22 @@
 import { INTERFACE_NAME, ownNetns, type RequestUrl } from '@nsm/connection';
 import { insecureTokens } from '@nsm/identity';
+import { ping } from '@nsm/netlink';
 import { logUndoFailure, main, type Logger } from '@nsm/service';
 import { settings } from './config.ts';
 import { createNsc } from './nsc.ts';
-import type { Attempt } from './wire.ts';
+import type { Attempt } from './attempt.ts';
+import { pingLiveness, type Ping } from './liveness.ts';
 
 await main('nsc', '0.1.0', settings, async (config, runtime) => {
   const { log, clock, random, newId, transport } = runtime;
   const { NSM_NAME: name } = config;
+  const liveness = config.NSM_LIVENESS_CHECK_ENABLED
+    ? pingLiveness({
+        ping: kernelPing,
+        intervalMs: config.NSM_LIVENESS_CHECK_INTERVAL,
+        timeoutMs: config.NSM_LIVENESS_CHECK_TIMEOUT,
+      })
+    : undefined;
   const nsc = await createNsc({
     name,
     newId,
@@ -17,6 +26,7 @@ await main('nsc', '0.1.0', settings, async (config, runtime) => {
     tokens: insecureTokens(name, config.NSM_MAX_TOKEN_LIFETIME, clock),
     managerUrl: config.NSM_CONNECT_TO,
     netns: await ownNetns(),
+    liveness,
     requests: config.NSM_NETWORK_SERVICES,
     requestTimeoutMs: config.NSM_REQUEST_TIMEOUT,
     onUndoFailure: logUndoFailure(log),
@@ -27,13 +37,22 @@ await main('nsc', '0.1.0', settings, async (config, runtime) => {
   runtime.onStop('wires', () => nsc.stop());
 });
 
+/** The interfaces of this namespace are the client's ends of its wires. */
+async function kernelPing(
+  ends: Parameters<Ping>[0],
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  return (await ping({ ...ends, timeoutMs }, signal)).received > 0;
+}
+
 function report(
   log: Logger,
   id: string,
   { service }: RequestUrl,
-  { kind, ms, connection, error }: Attempt,
+  { kind, ms, connection, error, healing }: Attempt,
 ): void {
-  const about = { connection: id, service, kind, ms };
+  const about = { connection: id, service, kind, ms, cause: healing?.cause };
   if (error) {
     const { code, message, hop, element, hint } = error;
     log.warn({ ...about, code, hop, element, hint }, message);
@@ -43,6 +62,6 @@ function report(
   const { srcIpAddrs: addresses, dstIpAddrs: peer } = context?.ipContext ?? {};
   log.info(
     { ...about, endpoint, interface: mechanism?.parameters[INTERFACE_NAME], addresses, peer },
-    kind === 'refresh' ? 'refreshed' : 'connected',
+    healing ? 'healed' : kind === 'refresh' ? 'refreshed' : 'connected',
   );
 }

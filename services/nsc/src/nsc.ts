@@ -1,11 +1,18 @@
 import type { Clock } from '@nsm/chain';
-import { createConnections, type OnUndoFailure, type RequestUrl } from '@nsm/connection';
+import {
+  createConnections,
+  createPeers,
+  type OnUndoFailure,
+  type RequestUrl,
+} from '@nsm/connection';
 import type { TokenSource } from '@nsm/identity';
 import type { Connection } from '@nsm/proto';
 import type { Transport } from '@nsm/rpc';
 import { nscChain } from './chain.ts';
+import type { Attempt } from './attempt.ts';
+import type { Liveness } from './liveness.ts';
 import { recover } from './recover.ts';
-import { keepWire, type Attempt } from './wire.ts';
+import { keepWire } from './wire.ts';
 
 export interface NscOptions {
   readonly name: string;
@@ -22,6 +29,8 @@ export interface NscOptions {
   readonly requests: readonly RequestUrl[];
   /** Per attempt, in ms. */
   readonly requestTimeoutMs: number;
+  /** How to find out whether a wire carries packets; undefined: nobody asks. */
+  readonly liveness?: Liveness | undefined;
   readonly onUndoFailure: OnUndoFailure;
   /** Told of every attempt to connect or refresh; `id` names the wire. */
   readonly onAttempt: (id: string, request: RequestUrl, attempt: Attempt) => void;
@@ -40,7 +49,8 @@ export interface Nsc {
 export async function createNsc(options: NscOptions): Promise<Nsc> {
   const { name, transport, managerUrl, netns, requests, requestTimeoutMs } = options;
   const connections = createConnections(options.onUndoFailure);
-  const chain = nscChain({ ...options, connections, dialer: transport });
+  const peers = createPeers({ name, dialer: transport, connections, clock: options.clock });
+  const chain = nscChain({ ...options, connections, peers, dialer: transport });
   const wires = await Promise.all(
     requests.map(async (request, n) => {
       const id = `${name}-${n}`;
@@ -68,6 +78,7 @@ export async function createNsc(options: NscOptions): Promise<Nsc> {
     up,
     stop: async () => {
       await Promise.all(wires.map((wire) => wire.close()));
+      peers.close();
     },
   };
 }

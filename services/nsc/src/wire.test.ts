@@ -5,11 +5,12 @@ import { chain } from '@nsm/chain';
 import { State, type Connection } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
 import { nscChain, type NscDeps } from './chain.ts';
-import { keepWire, type Attempt } from './wire.ts';
+import type { Attempt } from './attempt.ts';
+import { keepWire } from './wire.ts';
 
 test('the chain of a client, in order', () => {
   expect(nscChain({} as NscDeps).name).toMatchInlineSnapshot(
-    `"update-path > update-token > lifecycle > to-manager > connect"`,
+    `"update-path > update-token > lifecycle > to-manager > follow-next-hop > connect"`,
   );
 });
 

@@ -1,45 +1,27 @@
-import { pause, Scope, untraced, type Clock } from '@nsm/chain';
-import {
-  firstExpiry,
-  INTERFACE_NAME,
-  KERNEL,
-  LOCAL,
-  NETNS_URL,
-  pathOf,
-  type ConnectionElement,
-  type Connections,
-  type RequestUrl,
-} from '@nsm/connection';
-import { Connection, State, type Mechanism } from '@nsm/proto';
+import { pause } from '@nsm/chain';
+import { firstExpiry, pathOf, type Connections } from '@nsm/connection';
+import { State, type Connection } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
+import { attempt, type Attempt, type AttemptOptions, type Healing } from './attempt.ts';
+import type { Liveness } from './liveness.ts';
+import { createRest } from './rest.ts';
 
-/** Between attempts, in ms (contract 2.5). */
-const RETRY_MS = 200;
-const LONGEST_RETRY_MS = 5_000;
+/** Between attempts, in ms (contract 2.5). A wire that was up is asked for sooner than one that never was. */
+const RETRY_MS = { new: 200, healing: 50 } as const;
+const LONGEST_RETRY_MS = { new: 5_000, healing: 1_000 } as const;
+/**
+ * How long a wire that carries packets outlives what the registry says of its endpoint, in ms: a registry or manager that has just
+ * started does not know everybody yet.
+ */
+const GONE_GRACE_MS = 10_000;
 
-export interface WireOptions {
-  readonly id: string;
-  readonly request: RequestUrl;
-  readonly chain: ConnectionElement;
+export interface WireOptions extends AttemptOptions {
   readonly connections: Connections;
-  readonly clock: Clock;
   readonly random: () => number;
-  /** The namespace the interface shall be in: inode://dev/ino. */
-  readonly netns: string;
-  /** Per attempt, in ms. */
-  readonly requestTimeoutMs: number;
   /** A connection that an earlier process of the same id left, as the manager knows it. */
   readonly recovered?: Connection | undefined;
-  /** Told of every attempt. */
-  readonly onAttempt: (attempt: Attempt) => void;
-}
-
-/** One request of a wire and how it ended. */
-export interface Attempt {
-  readonly kind: 'connect' | 'refresh' | 'reselect';
-  readonly ms: number;
-  readonly connection: Connection | undefined;
-  readonly error: NsmError | undefined;
+  /** How to find out whether the wire carries packets; undefined: nobody asks, and a path that is down counts as dead. */
+  readonly liveness?: Liveness | undefined;
 }
 
 /** One wire of this client. */
@@ -51,36 +33,15 @@ export interface Wire {
 }
 
 /**
- * Keeps a wire up: asks until it is there, refreshes it long before its tokens end, and asks for another endpoint when
- * the one it has is gone.
+ * Keeps a wire up (contract 3.6): asks until it is there, refreshes it long before its tokens end; when its path is down asks again
+ * along the same path as long as packets pass, and for another endpoint when they do not.
  */
 export function keepWire(options: WireOptions): Wire {
-  const { id, clock, connections } = options;
+  const { id, connections } = options;
   const up = Promise.withResolvers<Connection>();
   up.promise.catch(() => undefined); // who does not ask need not hear
   const stopping = new AbortController();
-  const keep = async (): Promise<void> => {
-    let current = options.recovered;
-    let kind: Attempt['kind'] = current ? 'refresh' : 'connect';
-    for (let failures = 0; !stopping.signal.aborted;) {
-      try {
-        current = await attempt(options, kind, current, stopping.signal);
-        up.resolve(current);
-        failures = 0;
-        kind = 'refresh';
-        await pause(clock, refreshAfter(current, clock.now(), options.random()), stopping.signal);
-      } catch (err) {
-        failures += 1;
-        kind = nextKind(kind, NsmError.from(err), current, clock.now());
-        await pause(
-          clock,
-          Math.min(RETRY_MS * 2 ** Math.min(failures - 1, 10), LONGEST_RETRY_MS),
-          stopping.signal,
-        );
-      }
-    }
-  };
-  const kept = keep();
+  const kept = keep(options, stopping.signal, up.resolve);
   return {
     up: up.promise,
     close: async () => {
@@ -92,71 +53,85 @@ export function keepWire(options: WireOptions): Wire {
   };
 }
 
-async function attempt(
+async function keep(
   options: WireOptions,
-  kind: Attempt['kind'],
-  current: Connection | undefined,
   signal: AbortSignal,
-): Promise<Connection> {
-  const { chain, clock, onAttempt, requestTimeoutMs } = options;
-  const started = clock.now();
-  const call = {
-    op: 'request' as const,
-    connection: wanted(options, kind, current),
-    preferences: [mechanismOf(options)],
-    token: undefined,
-    deadline: started + requestTimeoutMs,
-    signal,
-    scope: new Scope(),
-    trace: untraced,
-  };
-  try {
-    const connection = await chain.run(call, async (last) => last.connection);
-    onAttempt({ kind, ms: clock.now() - started, connection, error: undefined });
-    return connection;
-  } catch (thrown) {
-    const error = NsmError.from(thrown);
-    if (!signal.aborted)
-      onAttempt({ kind, ms: clock.now() - started, connection: undefined, error });
-    throw error;
+  onUp: (connection: Connection) => void,
+): Promise<void> {
+  const { clock, random, recovered } = options;
+  const rest = createRest({ liveness: undefined, ...options }, signal);
+  let current = recovered;
+  let kind = await firstKind(options, signal);
+  let healing: Healing | undefined;
+  let goneSince: number | undefined;
+  for (let failures = 0; !signal.aborted;) {
+    try {
+      current = await attempt(options, { kind, healing }, current, signal);
+      onUp(current);
+      failures = 0;
+      goneSince = undefined;
+      const cause = await rest.until(current, refreshAfter(current, clock.now(), random()), signal);
+      healing = cause && { cause, since: clock.now() };
+      kind = healing ? await kindFor(healing, current, options, signal) : 'refresh';
+    } catch (thrown) {
+      failures += 1;
+      const error = NsmError.from(thrown);
+      goneSince = isGone(error) ? (goneSince ?? clock.now()) : undefined;
+      kind = await nextKind({ kind, error, current, goneSince }, options, signal);
+      await pause(clock, retryAfter(failures, healing), signal);
+    }
   }
 }
 
-/** What to ask for: a refresh sends what was answered, a reselection keeps only the path (contract 2.6). */
-function wanted(
-  { id, request }: WireOptions,
-  kind: Attempt['kind'],
-  current: Connection | undefined,
-): Connection {
-  if (kind === 'refresh' && current) return current;
-  const fresh = Connection.fromPartial({
-    id,
-    networkService: request.service,
-    labels: request.labels,
-  });
-  return current ? { ...fresh, path: current.path, state: State.RESELECT_REQUESTED } : fresh;
+/** A wire that was recovered is refreshed, unless it is known to be dead (contract 3.9). */
+async function firstKind(
+  { recovered, liveness }: WireOptions,
+  signal: AbortSignal,
+): Promise<Attempt['kind']> {
+  if (recovered === undefined) return 'connect';
+  const dead =
+    recovered.state === State.DOWN && liveness && !(await liveness.alive(recovered, signal));
+  return dead === true ? 'reselect' : 'refresh';
 }
 
-const mechanismOf = ({ netns, request }: WireOptions): Mechanism => ({
-  cls: LOCAL,
-  type: KERNEL,
-  parameters: {
-    [NETNS_URL]: netns,
-    ...(request.interface !== undefined && { [INTERFACE_NAME]: request.interface }),
-  },
-});
+async function kindFor(
+  { cause }: Healing,
+  current: Connection,
+  { liveness }: WireOptions,
+  signal: AbortSignal,
+): Promise<Attempt['kind']> {
+  if (cause === 'refresh requested') return 'refresh';
+  if (cause === 'wire is dead' || liveness === undefined) return 'reselect';
+  return (await liveness.alive(current, signal)) ? 'refresh' : 'reselect';
+}
 
-/** A wire that is gone, or whose time is up, is asked for anew; one that only could not be refreshed is refreshed again. */
-function nextKind(
-  kind: Attempt['kind'],
-  error: NsmError,
-  current: Connection | undefined,
-  now: number,
-): Attempt['kind'] {
+interface Failed {
+  readonly kind: Attempt['kind'];
+  readonly error: NsmError;
+  readonly current: Connection | undefined;
+  /** Since when whatever it goes to is said to be gone, in ms since 1970. */
+  readonly goneSince: number | undefined;
+}
+
+/** A wire whose time is up, or that carries nothing, is asked for anew; one that only could not be refreshed is refreshed again. */
+async function nextKind(
+  { kind, error, current, goneSince }: Failed,
+  { clock, liveness }: WireOptions,
+  signal: AbortSignal,
+): Promise<Attempt['kind']> {
   if (!current) return 'connect';
-  const gone =
-    error.code === 'not-found' || error.code === 'no-candidate' || error.code === 'conflict';
-  return kind === 'reselect' || gone || firstExpiry(current) <= now ? 'reselect' : 'refresh';
+  if (kind === 'reselect' || firstExpiry(current) <= clock.now()) return 'reselect';
+  if (liveness === undefined) return isGone(error) ? 'reselect' : 'refresh';
+  if (goneSince !== undefined && clock.now() - goneSince >= GONE_GRACE_MS) return 'reselect';
+  return (await liveness.alive(current, signal)) ? 'refresh' : 'reselect';
+}
+
+const isGone = ({ code }: NsmError): boolean =>
+  code === 'not-found' || code === 'no-candidate' || code === 'conflict';
+
+function retryAfter(failures: number, healing: Healing | undefined): number {
+  const pace = healing ? 'healing' : 'new';
+  return Math.min(RETRY_MS[pace] * 2 ** Math.min(failures - 1, 10), LONGEST_RETRY_MS[pace]);
 }
 
 /** ms until the refresh (contract 2.5), moved by up to a tenth so that clients which started together do not stay together. */

@@ -5,12 +5,14 @@ import {
   discoverForwarder,
   excludedPrefixes,
   expire,
+  followNextHop,
   lifecycle,
   updatePath,
   updateToken,
   validate,
   type ConnectionElement,
   type Connections,
+  type Peers,
 } from '@nsm/connection';
 import type { TokenSource } from '@nsm/identity';
 import type { Discovery } from '@nsm/registry';
@@ -23,6 +25,7 @@ export interface NsmgrDeps {
   readonly tokens: TokenSource;
   readonly connections: Connections;
   readonly dialer: Dialer;
+  readonly peers: Peers;
   readonly discovery: Discovery;
   /** The network service forwarders register for. */
   readonly forwarderService: string;
@@ -44,5 +47,6 @@ export const nsmgrChain = (d: NsmgrDeps): ConnectionElement =>
     clientInfo(d.labels), // before any selection by labels
     excludedPrefixes(d.excluded), // before the endpoint chooses addresses
     discoverForwarder(d), // may try several; one that failed has left nothing behind
+    followNextHop(d.peers), // hears what becomes of it there
     connect(d), // holds "close the next hop" with the answer it got
   );

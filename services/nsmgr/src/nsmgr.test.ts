@@ -10,7 +10,7 @@ import { monitorServices } from './service-monitor.ts';
 
 test('the chain of a manager, in order', () => {
   expect(nsmgrChain({} as NsmgrDeps).name).toMatchInlineSnapshot(
-    `"validate > update-path > update-token > lifecycle > expire > client-info > excluded-prefixes > discover-forwarder > connect"`,
+    `"validate > update-path > update-token > lifecycle > expire > client-info > excluded-prefixes > discover-forwarder > follow-next-hop > connect"`,
   );
 });
 

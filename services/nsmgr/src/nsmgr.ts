@@ -1,6 +1,7 @@
 import type { Trace } from '@nsm/chain';
 import {
   createConnections,
+  createPeers,
   serveConnections,
   type Connections,
   type OnUndoFailure,
@@ -17,7 +18,10 @@ import type { Service, Transport } from '@nsm/rpc';
 import { nsmgrChain, type NsmgrDeps } from './chain.ts';
 import { monitorServices } from './service-monitor.ts';
 
-export interface NsmgrOptions extends Omit<NsmgrDeps, 'connections' | 'dialer' | 'discovery'> {
+export interface NsmgrOptions extends Omit<
+  NsmgrDeps,
+  'connections' | 'dialer' | 'discovery' | 'peers'
+> {
   readonly transport: Transport;
   readonly registryUrl: string;
   readonly random: () => number;
@@ -54,9 +58,11 @@ export function createNsmgr(options: NsmgrOptions): Nsmgr {
     onOutcome: options.onRegistryOutcome,
     onEvent: options.onFrontEvent,
   });
+  const peers = createPeers({ name: options.name, dialer: transport, connections, clock });
   const chain = nsmgrChain({
     ...options,
     connections,
+    peers,
     dialer: transport,
     discovery: front.discovery,
   });
@@ -79,6 +85,7 @@ export function createNsmgr(options: NsmgrOptions): Nsmgr {
     stop: async () => {
       stopping.abort();
       await following;
+      peers.close();
       await connections.idle();
       await front.close();
     },
