@@ -7,7 +7,7 @@ import {
   type Connection,
   type ConnectionEvent,
 } from '@nsm/proto';
-import type { Dialer } from '@nsm/rpc';
+import { NsmError, type Dialer } from '@nsm/rpc';
 import type { Connections } from './connections.ts';
 import { EVENTS_HEADER, STATES_ONLY } from './feed.ts';
 import { pathOf } from './path.ts';
@@ -82,10 +82,15 @@ export function createPeers({ name, dialer, connections, clock }: PeersOptions):
 
   const keep = async (url: string, peer: Peer): Promise<void> => {
     const { signal } = peer.ending;
-    for (let retry = RETRY_MS; !signal.aborted; retry = Math.min(2 * retry, LONGEST_RETRY_MS)) {
-      // However it ends, the hop is not there any more.
-      await listen(url, peer, () => (retry = RETRY_MS)).catch(() => undefined);
-      if (signal.aborted) return;
+    const ended = (): boolean => signal.aborted;
+    for (let retry = RETRY_MS; !ended(); retry = Math.min(2 * retry, LONGEST_RETRY_MS)) {
+      try {
+        await listen(url, peer, () => (retry = RETRY_MS));
+      } catch (thrown) {
+        if (saysNothing(NsmError.from(thrown))) return;
+      }
+      if (ended()) return;
+      // However it has ended, the hop is not there any more.
       for (const id of peer.ids) become(id, State.DOWN);
       await pause(clock, retry, signal);
     }
@@ -112,6 +117,10 @@ export function createPeers({ name, dialer, connections, clock }: PeersOptions):
     },
   };
 }
+
+/** A hop that is there and tells nothing, or not us: what becomes of a connection is found out by the next refresh. */
+const saysNothing = ({ code }: NsmError): boolean =>
+  code === 'unimplemented' || code === 'permission-denied';
 
 /** Our id of a connection that the next hop tells of. */
 function ownOf(theirs: Connection, name: string, ids: ReadonlySet<string>): string | undefined {

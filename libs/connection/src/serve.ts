@@ -88,11 +88,10 @@ export function serveConnections({
       },
     }),
     service(MonitorConnectionDefinition, {
-      monitorConnections: (selector, { signal, header }) =>
-        connections.watch(
-          { matches: selects(selector), statesOnly: header(EVENTS_HEADER) === STATES_ONLY },
-          signal,
-        ),
+      monitorConnections: (selector, context) => {
+        const statesOnly = context.header(EVENTS_HEADER) === STATES_ONLY;
+        return connections.watch({ matches: selects(selector), statesOnly }, context.signal);
+      },
     }),
   ];
 }

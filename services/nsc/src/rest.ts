@@ -39,13 +39,18 @@ export function createRest(
 
   /** Whose addresses have answered: a wire whose other end never did is not known to be dead when it does not. */
   let answered: string | undefined;
-  const probe = async (connection: Connection, ended: AbortSignal): Promise<void> => {
+  const probe = async (
+    connection: Connection,
+    ended: AbortSignal,
+    onDead: () => void,
+  ): Promise<void> => {
     const whose = String(connection.context?.ipContext?.dstIpAddrs);
     while (liveness !== undefined) {
       await pause(clock, liveness.intervalMs, ended);
       if (ended.aborted) return;
-      if (await liveness.alive(connection, ended)) answered = whose;
-      else if (answered === whose && !ended.aborted) wake('wire is dead');
+      const alive = await liveness.alive(connection, ended);
+      if (alive) answered = whose;
+      else if (answered === whose) onDead();
     }
   };
 
@@ -57,11 +62,12 @@ export function createRest(
       stopping.addEventListener('abort', stop, { once: true });
       // It may have happened while the request was on its way.
       let found: Cause | undefined = CAUSES[connections.get(id)?.state ?? State.UP];
-      wake = (cause) => {
+      const end = (cause: Cause): void => {
         found ??= cause;
         ending.abort();
       };
-      void probe(connection, ending.signal);
+      wake = end;
+      void probe(connection, ending.signal, () => end('wire is dead'));
       if (found === undefined) await pause(clock, ms, ending.signal);
       wake = () => undefined;
       ending.abort();

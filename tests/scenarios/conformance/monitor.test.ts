@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { ConnectionEventType as Type } from '@nsm/proto';
+import { ConnectionEventType as Type, State } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
 import { managerWithHop, serviceOf, type Hop, type TestManager } from './parts.ts';
 import { callerOf, createStage, idsOf, only, type Caller, type Stage } from './stage.ts';
@@ -118,6 +118,31 @@ describe.each(['memory', 'grpc'] as const)('a manager over %s', (kind) => {
     const later = a.watch();
     expect((await later.next()).connections).toEqual({});
     await Promise.all([watcher.stop(), later.stop()]);
+  });
+
+  /** The state of the first event that is news after an answer. */
+  const stateAfter = async (happens: () => void | Promise<void>): Promise<State> => {
+    await a.request();
+    const watcher = a.watch();
+    expect(only(await watcher.next()).state).toBe(State.UP);
+    await happens();
+    const event = await watcher.next();
+    expect(event.type).toBe(Type.UPDATE);
+    await watcher.stop();
+    return only(event).state;
+  };
+
+  test('43: the next hop dies, and watchers hear UPDATE with DOWN', async () => {
+    expect(await stateAfter(() => hop.stop())).toBe(State.DOWN);
+  });
+
+  test('44: the next hop tells DELETE, and watchers hear UPDATE with DOWN', async () => {
+    expect(await stateAfter(() => hop.tell(Type.DELETE))).toBe(State.DOWN);
+  });
+
+  test('a state that the next hop tells is passed on', async () => {
+    const state = State.REFRESH_REQUESTED;
+    expect(await stateAfter(() => hop.tell(Type.UPDATE, { state }))).toBe(state);
   });
 
   test('45: a watcher that leaves does not disturb the others', async () => {

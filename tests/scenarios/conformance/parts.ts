@@ -1,11 +1,15 @@
 import { randomUUID } from 'node:crypto';
+import { EventEmitter, on, once } from 'node:events';
 import { createVnis } from '@nsm/connection';
 import { createFakeDatapath, type FakeDatapath } from '@nsm/datapath/fake';
 import { insecureTokens, millis, tokenFrom, type TokenSource } from '@nsm/identity';
 import { createPrefixPool, parsePrefix } from '@nsm/ip';
+import type { ConnectionEvent } from '@nsm/proto';
 import {
   Connection,
+  ConnectionEventType,
   Empty,
+  MonitorConnectionDefinition,
   NetworkService,
   NetworkServiceDefinition,
   NetworkServiceEndpoint,
@@ -224,6 +228,7 @@ export async function startNsc(
   stage: Stage,
   managerUrl: string,
   onAttempt: (error: string | undefined) => void = () => undefined,
+  liveness?: Parameters<typeof createNsc>[0]['liveness'],
 ): Promise<void> {
   const nsc = await createNsc({
     ...common,
@@ -236,6 +241,7 @@ export async function startNsc(
     netns: 'inode://1/1',
     requests: [{ service: 'svc', interface: undefined, labels: {} }],
     requestTimeoutMs: 15_000,
+    liveness,
     onAttempt: (_id, _request, { error }) => onAttempt(error?.message),
   });
   stage.onEnd(() => nsc.stop());
@@ -264,6 +270,10 @@ export interface Hop {
   answers(answer: Answer | undefined): void;
   /** What closes end with from now on. */
   closing(close: () => Promise<void>): void;
+  /** Resolves when somebody monitors it. */
+  heard(): Promise<void>;
+  /** Tells who monitors it of the connection it answered last, changed. */
+  tell(type: ConnectionEventType, change?: Parameters<typeof Connection.fromPartial>[0]): void;
   /** As the contract wants it. */
   readonly well: Answer;
   stop(): Promise<void>;
@@ -277,6 +287,8 @@ export async function startHop(
 ): Promise<Hop> {
   const calls: HopCall[] = [];
   const waiting = new Set<() => void>();
+  const events = new EventEmitter().setMaxListeners(0);
+  let last: Connection | undefined;
   const note = (call: HopCall): void => {
     calls.push(call);
     for (const wake of waiting) wake();
@@ -289,12 +301,22 @@ export async function startHop(
       request: async (request, context) => {
         const { connection = Connection.create(), mechanismPreferences: preferences } = request;
         note({ op: 'request', connection, preferences });
-        return answer(request, context);
+        const answered = await answer(request, context);
+        last = asOwn(answered);
+        return answered;
       },
       close: async (connection) => {
         note({ op: 'close', connection, preferences: [] });
         await close();
         return Empty.create();
+      },
+    }),
+    service(MonitorConnectionDefinition, {
+      monitorConnections: async function* (_selector, { signal }) {
+        const later = on(events, 'event', { signal });
+        events.emit('heard');
+        yield eventOf(ConnectionEventType.INITIAL_STATE_TRANSFER, last);
+        for await (const [event] of later) yield event as ConnectionEvent;
       },
     }),
   ]);
@@ -310,6 +332,14 @@ export async function startHop(
     closes: () => of('close'),
     answers: (next = well) => void (answer = next),
     closing: (next) => void (close = next),
+    heard: async () => {
+      if (events.listenerCount('event') === 0) await once(events, 'heard');
+    },
+    tell: (type, change = {}) =>
+      void events.emit(
+        'event',
+        eventOf(type, last && Connection.fromPartial({ ...last, ...change })),
+      ),
     until: async (passes) => {
       while (!passes(calls)) {
         const { promise, resolve } = Promise.withResolvers<undefined>();
@@ -321,6 +351,20 @@ export async function startHop(
     },
   };
 }
+
+/** As the hop that answered it knows it. */
+function asOwn(answer: Connection): Connection {
+  const { index, pathSegments } = answer.path!;
+  return { ...answer, id: pathSegments[index + 1]!.id, path: { index: index + 1, pathSegments } };
+}
+
+const eventOf = (
+  type: ConnectionEventType,
+  connection: Connection | undefined,
+): ConnectionEvent => ({
+  type,
+  connections: connection ? { [connection.id]: connection } : {},
+});
 
 /** The segments of `names` after the caller's, tokens in all of them, and the mechanism of a leg that ends here. */
 async function answerWell(
