@@ -13,6 +13,8 @@ import {
 export interface Life {
   readonly clock: Clock;
   readonly transport: Transport;
+  /** The same, as long as it lives. */
+  whileAlive<A>(action: (argument: A) => void): (argument: A) => void;
   serve(urls: readonly string[], hop: string, services: readonly Service[]): Promise<void>;
   onEnd(stop: () => Promise<void>): void;
   /** Ends in order: the last thing started stops first. */
@@ -57,6 +59,9 @@ export function createLife(world: Transport): Life {
   return {
     clock,
     transport,
+    whileAlive: (action) => (argument) => {
+      if (!dead.signal.aborted) action(argument);
+    },
     serve: async (urls, hop, services) => {
       for (const url of urls) {
         const listener = await world.serve(url, hop, services);

@@ -64,13 +64,17 @@ export const programs: Readonly<Record<Program, Start>> = {
   forwarder: async ({ env, namespace }, mesh, life) => {
     const config = readSettings(forwarderSettings, env);
     const { clock, transport } = life;
+    const datapath = createFakeDatapath({ kernel: mesh.kernel, node: mesh.netns(namespace) });
     const forwarder = createForwarder({
       ...common,
       name: config.NSM_NAME,
+      owner: config.NSM_NAME,
+      tokenLifetimeMs: config.NSM_MAX_TOKEN_LIFETIME,
+      onAdoption: ignore,
       clock,
       transport,
       tokens: tokensOf(config, life),
-      datapath: createFakeDatapath({ kernel: mesh.kernel, node: mesh.netns(namespace) }),
+      datapath: { ...datapath, watch: (heard) => datapath.watch(life.whileAlive(heard)) },
       tunnel: {
         ip: config.NSM_TUNNEL_IP,
         port: 4_789,
@@ -83,6 +87,7 @@ export const programs: Readonly<Record<Program, Start>> = {
       labels: config.NSM_LABELS,
       trace: mesh.trace,
     });
+    await forwarder.adopt();
     await life.serve([config.NSM_LISTEN_ON], config.NSM_NAME, forwarder.services);
     life.onEnd(() => forwarder.stop());
     await forwarder.register(config.NSM_LISTEN_ON);

@@ -12,6 +12,12 @@ interface Entry {
   tail: Promise<unknown>;
 }
 
+/** An established connection in its turn. */
+export interface Held {
+  readonly connection: Connection;
+  readonly scope: Scope;
+}
+
 /** The connections of one process: one queue and one scope each. Turns of one id never interleave; ids never wait for each other. */
 export interface Connections {
   /** Runs a request in its turn. On success the answer is kept, state UP, and watchers hear UPDATE. `first`: there was no such connection. */
@@ -26,6 +32,14 @@ export interface Connections {
   close(id: string, options?: { readonly unless?: () => boolean }): Promise<void>;
   /** Replaces what is kept of an established connection (an event from below), and tells watchers UPDATE. */
   update(id: string, change: (connection: Connection) => Connection): void;
+  /**
+   * Runs `body` in the turn of an id, with what is established when it has come. What it answers, if anything, replaces the
+   * connection, and watchers hear UPDATE. For work on the world that nobody requested.
+   */
+  inTurn(
+    id: string,
+    body: (held: Held | undefined) => Promise<Connection | undefined>,
+  ): Promise<void>;
   get(id: string): Connection | undefined;
   list(): readonly Connection[];
   /** The events of connections; the first one is the initial state, always. */
@@ -114,6 +128,14 @@ export function createConnections(onUndoFailure: OnUndoFailure): Connections {
       entry.connection = change(entry.connection);
       emit(ConnectionEventType.UPDATE, entry.connection, was);
     },
+    inTurn: (id, body) =>
+      turn(id, async (entry) => {
+        const { connection, scope } = entry;
+        const changed = await body(connection && { connection, scope });
+        if (changed === undefined || entry.connection === undefined) return;
+        entry.connection = changed;
+        emit(ConnectionEventType.UPDATE, changed);
+      }),
     get: (id) => entries.get(id)?.connection,
     list: () => [...entries.values()].flatMap(({ connection }) => (connection ? [connection] : [])),
     watch: async function* (options, signal) {

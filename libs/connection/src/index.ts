@@ -30,6 +30,8 @@ export type { Peers } from './peers.ts';
 export { formatRequestUrl, interfaceFault, parseRequestUrl } from './request-url.ts';
 export type { RequestUrl } from './request-url.ts';
 export { selects } from './selector.ts';
+export { createRepair } from './repair.ts';
+export type { Repair } from './repair.ts';
 export { serveConnections } from './serve.ts';
 export type { Outcome } from './serve.ts';
 export { createVnis } from './vnis.ts';

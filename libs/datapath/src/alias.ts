@@ -13,11 +13,14 @@ export interface Mark {
 /** Removed links wait in this group for the reaper: the letters NSM as a number, which nobody else uses by accident. */
 export const REAPER_GROUP = 0x4e534d;
 
+/** What the alias of every link of the mesh begins with. */
+export const ALIAS_PREFIX = 'nsm:';
+
 const TOMBSTONE = 'nsm~';
 
 /** The alias text of a mark. */
 export const formatAlias = ({ id, side, owner }: Mark): string =>
-  `nsm:${id}/${side}${owner === undefined || owner === '' ? '' : `@${owner}`}`;
+  `${ALIAS_PREFIX}${id}/${side}${owner === undefined || owner === '' ? '' : `@${owner}`}`;
 
 /** Reads an alias; undefined when it is none of ours. */
 export function parseAlias(alias: string): Mark | undefined {

@@ -1,4 +1,5 @@
-import { isMarked, type Mark, REAPER_GROUP, tombstoneName } from './alias.ts';
+import { formatAlias, isMarked, type Mark, REAPER_GROUP, tombstoneName } from './alias.ts';
+import type { CountedLink } from './census.ts';
 import { codeOf } from './error.ts';
 import type { Change, Device, Kernel, LinkState, Namespace } from './kernel.ts';
 import { withNamespace } from './open.ts';
@@ -20,17 +21,37 @@ export const bury = (
     // A workload may have renamed it.
     const link =
       named !== undefined && isMarked(named.alias, mark) ? named : findMarked(space.links(), mark);
-    if (link === undefined) return false;
-    const silence =
-      link.kind === 'vxlan'
-        ? routes.map((route): Change => ({ op: 'no-route', dev: link, route }))
-        : [down(link)];
-    return applied(space, link, [
-      ...silence,
-      { op: 'set', dev: link, to: { name: tombstoneName(link.index), group: REAPER_GROUP } },
-      ...addresses.map((address): Change => ({ op: 'no-address', dev: link, address })),
-    ]);
+    return link !== undefined && takeOut(space, link, { addresses, routes });
   }) ?? false;
+
+/**
+ * Takes a link out of service as `bury` does, known by nothing but what a census saw of it. One that is another's by now is left.
+ * @returns its tunnel `<vni>/<port>`, or an empty text for a pair; undefined when there was nothing to take
+ */
+export const buryCounted = (kernel: Kernel, counted: CountedLink): string | undefined =>
+  withNamespace(kernel, counted.netns, (space) => {
+    const link = space.link(counted.index);
+    if (link === undefined || link.group === REAPER_GROUP || link.alias !== formatAlias(counted))
+      return undefined;
+    if (!takeOut(space, link, space.programmed(link.index))) return undefined;
+    return link.vxlan === undefined ? '' : `${link.vxlan.vni}/${link.vxlan.port}`;
+  });
+
+function takeOut(
+  space: Namespace,
+  link: LinkState,
+  { addresses, routes }: Pick<End, 'addresses' | 'routes'>,
+): boolean {
+  const silence =
+    link.kind === 'vxlan'
+      ? routes.map((route): Change => ({ op: 'no-route', dev: link, route }))
+      : [down(link)];
+  return applied(space, link, [
+    ...silence,
+    { op: 'set', dev: link, to: { name: tombstoneName(link.index), group: REAPER_GROUP } },
+    ...addresses.map((address): Change => ({ op: 'no-address', dev: link, address })),
+  ]);
+}
 
 const down = (dev: Device): Change => ({ op: 'set', dev, to: { up: false } });
 

@@ -11,6 +11,8 @@ export interface CountedLink extends Mark {
   readonly index: number;
   /** `veth` or `vxlan` */
   readonly kind: string;
+  /** The number of its tunnel, which is the node's for as long as the link exists. */
+  readonly vni?: number;
 }
 
 /** What there is of the mesh on this machine. */
@@ -30,10 +32,11 @@ export function takeCensus(
   const buried: Record<string, number> = {};
   for (const netns of namespaces)
     for (const link of withNamespace(kernel, netns, (space) => space.links()) ?? []) {
-      const { name, index, kind } = link;
+      const { name, index, kind, vxlan } = link;
+      const tunnel = vxlan === undefined ? {} : { vni: vxlan.vni };
       const mark = parseAlias(link.alias);
       if (link.group === REAPER_GROUP) buried[netns] = (buried[netns] ?? 0) + 1;
-      else if (mark !== undefined) links.push({ netns, name, index, kind, ...mark });
+      else if (mark !== undefined) links.push({ netns, name, index, kind, ...tunnel, ...mark });
     }
   return { links, buried };
 }

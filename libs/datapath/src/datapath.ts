@@ -1,8 +1,12 @@
-import type { Census } from './census.ts';
+import { openEvents } from '@nsm/netlink';
+import { ALIAS_PREFIX } from './alias.ts';
+import type { Census, CountedLink } from './census.ts';
 import { checkPlan } from './check.ts';
 import type { Plan } from './plan.ts';
 import { startReaper } from './reaper.ts';
+import type { Ensured } from './reconcile.ts';
 import { startThread } from './thread.ts';
+import { createWatch, type Disturbance } from './watch.ts';
 
 /**
  * Makes the kernel match plans.
@@ -18,13 +22,21 @@ export interface Datapath {
    * @throws PlanError for a plan that cannot be carried out
    * @throws DatapathError ENOENT: a namespace is gone; EEXIST: the name or VNI belongs to somebody else; else what the kernel said
    */
-  ensure(plan: Plan, was?: Plan): Promise<void>;
+  ensure(plan: Plan, was?: Plan): Promise<Ensured>;
   /**
    * Takes the links out of service: on return there is no traffic, no address, and the names are free. The kernel's objects go within
    * a second. What is gone already, namespaces included, is fine.
    * @throws PlanError, DatapathError
    */
   remove(plan: Plan): Promise<void>;
+  /**
+   * Tells of what happens to the wires ensured and nobody asked for, within milliseconds: a link deleted, renamed or taken down by
+   * hand, a namespace gone. `ensure` with the same plan repairs the former. Without it, or where it throws, the next refresh does.
+   * @throws Errno EPERM without CAP_NET_BROADCAST
+   */
+  watch(onDisturbed: (disturbance: Disturbance) => void): void;
+  /** Takes a link out of service that a census found and no plan is known of; false: it is gone, or another's by now. */
+  discard(link: CountedLink): Promise<boolean>;
   /** All links of the mesh on this machine, for adoption and sweeping after a restart, and for tests that count. */
   census(): Promise<Census>;
   /** Waits for what was asked and for the reaper, then ends the threads. The links stay. */
@@ -42,22 +54,46 @@ export interface DatapathOptions {
   readonly reapers?: number;
 }
 
+/** A change of a link comes as several events within a few milliseconds. */
+const SETTLE_MS = 20;
+const PREFIX = Buffer.from(ALIAS_PREFIX);
+const isOurs = (message: Buffer): boolean => message.includes(PREFIX);
+
 /** Starts the thread that programs the kernel. Needs CAP_NET_ADMIN in every namespace and CAP_SYS_ADMIN to enter it. */
 export function createDatapath({ node, reapers = 2 }: DatapathOptions = {}): Datapath {
   const data = node === undefined ? {} : { node };
   const reaper = startReaper(() => startThread({}), reapers);
   const thread = startThread(data, (netns) => reaper.add(netns));
+  let listener: (disturbance: Disturbance) => void = () => undefined;
+  const watch = createWatch({
+    onDisturbed: (disturbance) => listener(disturbance),
+    soon: (action) => void setTimeout(action, SETTLE_MS).unref(),
+  });
+  let events: ReturnType<typeof openEvents> | undefined;
   return {
     ensure: async (plan, was) => {
       checkPlan(plan);
-      await thread.run({ job: 'ensure', plan, ...(was === undefined ? {} : { was }) });
+      const job = { job: 'ensure', plan, ...(was === undefined ? {} : { was }) } as const;
+      const { nsids, ...ensured } = await thread.run(job);
+      watch.expect(plan, nsids);
+      return ensured;
     },
     remove: async (plan) => {
       checkPlan(plan);
+      watch.forget(plan.id);
       await thread.run({ job: 'remove', plan });
     },
+    watch: (onDisturbed) => {
+      listener = onDisturbed;
+      events ??= openEvents((event) => watch.hear(event), {
+        concerns: isOurs,
+        ...(node === undefined ? {} : { netns: node }),
+      });
+    },
+    discard: (link) => thread.run({ job: 'discard', link }),
     census: () => thread.run({ job: 'census' }),
     close: async () => {
+      events?.close();
       await thread.close();
       await reaper.close();
     },

@@ -1,5 +1,5 @@
 import { contains, formatPrefix, network, parseAddress, parsePrefix } from '@nsm/ip';
-import { NetlinkError } from '@nsm/netlink';
+import { type Counters, NetlinkError, type NetlinkEvent } from '@nsm/netlink';
 import { DatapathError } from './error.ts';
 import type { Birth, Change, Device, Kernel, LinkState, Namespace, Tunnel } from './kernel.ts';
 import type { PlannedNeighbour, PlannedRoute } from './plan.ts';
@@ -10,6 +10,10 @@ export interface FakeKernel extends Kernel {
   readonly operations: readonly string[];
   /** Sysctls written, by namespace and path. */
   readonly sysctls: ReadonlyMap<string, string>;
+  /** Hears of every link that changes or goes, and of namespaces that end, as the kernel tells it. */
+  onEvent(listener: (event: NetlinkEvent) => void): void;
+  /** Lets a link have carried this. */
+  carry(netns: string, name: string, counters: Partial<Counters>): void;
   /** Ends a namespace and what is in it. */
   removeNetns(netns: string): void;
   /** The same kernel as a forwarder in the namespace `node` sees it: tunnel numbers are unique per node. */
@@ -33,6 +37,16 @@ interface Entry {
 
 const ERRNO = { ENODEV: 19, EEXIST: 17, ENETDOWN: 100, EINVAL: 22 } as const;
 const HOME = 'inode://0/1';
+const NOTHING: Counters = {
+  rxPackets: 0n,
+  txPackets: 0n,
+  rxBytes: 0n,
+  txBytes: 0n,
+  rxErrors: 0n,
+  txErrors: 0n,
+  rxDropped: 0n,
+  txDropped: 0n,
+};
 
 /** An empty kernel in which every namespace exists until it is removed. */
 export function createFakeKernel(): FakeKernel {
@@ -40,7 +54,14 @@ export function createFakeKernel(): FakeKernel {
   const gone = new Set<string>();
   const operations: string[] = [];
   const sysctls = new Map<string, string>();
+  const nsids: string[] = [];
+  const listeners: ((event: NetlinkEvent) => void)[] = [];
   let lastIndex = 0x2000_0000;
+
+  const nsidOf = (netns: string): number => {
+    const known = nsids.indexOf(netns);
+    return known === -1 ? nsids.push(netns) - 1 : known;
+  };
 
   const linksOf = (netns: string): Map<number, Entry> => {
     const links = spaces.get(netns) ?? new Map<number, Entry>();
@@ -52,7 +73,7 @@ export function createFakeKernel(): FakeKernel {
     const words = `ip -n ${netns} link add ${birth.name} type ${kind}`;
     if (links.has(birth.index) || named(links, birth.name)) throw refusal(words, 'EEXIST');
     const { name, index, mac, mtu = 1500 } = birth;
-    const base = { name, index, mac, mtu, alias: '', up: false, group: 0, kind };
+    const base = { name, index, mac, mtu, alias: '', up: false, group: 0, kind, counters: NOTHING };
     const entry: Entry = {
       state: tunnel === undefined ? base : { ...base, vxlan: tunnel },
       addresses: [],
@@ -62,9 +83,22 @@ export function createFakeKernel(): FakeKernel {
     links.set(index, entry);
     return entry;
   };
+  const tell = (event: 'link' | 'no-link', netns: string, { state }: Entry): void => {
+    const { vxlan: _, ...link } = state;
+    for (const listener of listeners)
+      listener({
+        event,
+        nsid: nsidOf(netns),
+        link: { ...link, operstate: link.up ? 'up' : 'down' },
+      });
+  };
   const drop = (netns: string, entry: Entry): void => {
-    linksOf(netns).delete(entry.state.index);
-    if (entry.pair !== undefined) linksOf(entry.pair.netns).delete(entry.pair.index);
+    if (linksOf(netns).delete(entry.state.index)) tell('no-link', netns, entry);
+    const { pair } = entry;
+    const other = pair && linksOf(pair.netns).get(pair.index);
+    if (pair === undefined || other === undefined) return;
+    linksOf(pair.netns).delete(pair.index);
+    tell('no-link', pair.netns, other);
   };
   const born = (netns: string, change: Change): void => {
     if (change.op === 'add-veth') {
@@ -106,8 +140,10 @@ export function createFakeKernel(): FakeKernel {
         if (entry.state.group === change.group) drop(netns, entry);
     } else {
       const entry = links.get(change.dev.index);
-      if (entry !== undefined) onLink(netns, links, entry, change, () => drop(netns, entry));
-      else if (change.op !== 'delete' && !change.op.startsWith('no-'))
+      if (entry !== undefined) {
+        onLink(netns, links, entry, change, () => drop(netns, entry));
+        if (change.op === 'set') tell('link', netns, entry);
+      } else if (change.op !== 'delete' && !change.op.startsWith('no-'))
         throw noDevice(netns, change.dev);
     }
   };
@@ -161,6 +197,7 @@ export function createFakeKernel(): FakeKernel {
       throw new DatapathError({ message, code: 'ENOENT', operation: '' });
     },
     home: () => open(HOME),
+    nsids: (opened) => opened.map(({ netns }) => nsidOf(netns)),
     newIndex: () => (lastIndex += 1),
   };
 
@@ -176,10 +213,17 @@ export function createFakeKernel(): FakeKernel {
         far?.state.up === true && far.addresses.some((address) => address.split('/')[0] === dst)
       );
     },
+    onEvent: (listener) => void listeners.push(listener),
+    carry: (netns, name, counters) => {
+      const entry = named(linksOf(netns), name);
+      if (entry !== undefined)
+        entry.state = { ...entry.state, counters: { ...NOTHING, ...counters } };
+    },
     removeNetns: (netns) => {
       for (const entry of [...linksOf(netns).values()]) drop(netns, entry);
       gone.add(netns);
       spaces.delete(netns);
+      for (const listener of listeners) listener({ event: 'no-netns', nsid: nsidOf(netns) });
     },
     namespaces: () => [...spaces.keys()].filter((netns) => netns !== HOME && !gone.has(netns)),
   };

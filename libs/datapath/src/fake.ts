@@ -1,3 +1,4 @@
+import type { Counters } from '@nsm/netlink';
 import { isTombstone } from './alias.ts';
 import { reap } from './bury.ts';
 import { takeCensus } from './census.ts';
@@ -5,8 +6,10 @@ import { checkPlan } from './check.ts';
 import type { Datapath } from './datapath.ts';
 import { DatapathError } from './error.ts';
 import { createFakeKernel, type FakeKernel } from './fake-kernel.ts';
+import type { Change, Device } from './kernel.ts';
 import { createReconciler } from './reconcile.ts';
 import { showNamespaces } from './show.ts';
+import { createWatch, type Disturbance } from './watch.ts';
 
 /** A datapath over a kernel in memory, for tests of what is built on it. The reconciling is the real one. */
 export interface FakeDatapath extends Datapath {
@@ -25,6 +28,12 @@ export interface FakeDatapath extends Datapath {
   addForeign(netns: string, name: string): void;
   /** `ip link set dev NAME down`, as a workload may do with its own interface. */
   takeDown(netns: string, name: string): void;
+  /** `ip link delete dev NAME` by hand. */
+  deleteLink(netns: string, name: string): void;
+  /** `ip link set dev NAME name OTHER` by hand. */
+  renameLink(netns: string, name: string, other: string): void;
+  /** Lets a link have carried this. */
+  carry(netns: string, name: string, counters: Partial<Counters>): void;
   /** Ends a namespace, as when its pod dies. */
   removeNetns(netns: string): void;
   /** Whether a packet from `netns` to `dst` would arrive: a route out, over a wire or tunnel whose other end is up and has `dst`. */
@@ -50,6 +59,12 @@ export function createFakeDatapath({
   const reconciler = createReconciler(node === undefined ? kernel : kernel.forNode(node), (netns) =>
     buried.push(netns),
   );
+  let listener: (disturbance: Disturbance) => void = () => undefined;
+  const watch = createWatch({
+    onDisturbed: (disturbance) => listener(disturbance),
+    soon: (action) => setImmediate(action),
+  });
+  kernel.onEvent((event) => watch.hear(event));
   let failure: DatapathError | undefined;
 
   const call = async <T>(run: () => T): Promise<T> => {
@@ -63,17 +78,30 @@ export function createFakeDatapath({
     }
   };
 
+  const byHand = (netns: string, name: string, change: (dev: Device) => Change): void => {
+    const space = kernel.enter(netns);
+    const dev = space.link(name);
+    if (dev !== undefined) space.apply([change(dev)]);
+  };
+
   return {
     ensure: (plan, was) =>
       call(() => {
         checkPlan(plan);
-        reconciler.ensure(plan, was);
+        const { nsids, ...ensured } = reconciler.ensure(plan, was);
+        watch.expect(plan, nsids);
+        return ensured;
       }),
+    watch: (onDisturbed) => {
+      listener = onDisturbed;
+    },
     remove: (plan) =>
       call(() => {
         checkPlan(plan);
+        watch.forget(plan.id);
         reconciler.remove(plan);
       }),
+    discard: (link) => call(() => reconciler.discard(link)),
     census: () => call(() => takeCensus(kernel, kernel.namespaces())),
     close: async () => undefined,
     show: (labels) =>
@@ -93,11 +121,12 @@ export function createFakeDatapath({
       const peer = { name: `${name}-peer`, index: kernel.newIndex(), mac: '02:00:00:00:00:fe' };
       space.apply([{ op: 'add-veth', link, peer, peerIn: kernel.home() }]);
     },
-    takeDown: (netns, name) => {
-      const space = kernel.enter(netns);
-      const dev = space.link(name);
-      if (dev !== undefined) space.apply([{ op: 'set', dev, to: { up: false } }]);
-    },
+    takeDown: (netns, name) =>
+      byHand(netns, name, (dev) => ({ op: 'set', dev, to: { up: false } })),
+    deleteLink: (netns, name) => byHand(netns, name, (dev) => ({ op: 'delete', dev })),
+    renameLink: (netns, name, other) =>
+      byHand(netns, name, (dev) => ({ op: 'set', dev, to: { name: other } })),
+    carry: (netns, name, counters) => kernel.carry(netns, name, counters),
     removeNetns: (netns) => kernel.removeNetns(netns),
     reaches: (netns, dst) => kernel.reaches(netns, dst),
   };

@@ -16,4 +16,6 @@ export {
   type Vxlan,
 } from './plan.ts';
 export { planFrom, vxlanMtu } from './plan-from.ts';
+export type { Ensured } from './reconcile.ts';
+export type { Disturbance } from './watch.ts';
 export type { Wire, WireContext, WireIpContext, WireMechanism, WireRoute } from './wire.ts';

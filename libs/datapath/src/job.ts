@@ -1,16 +1,24 @@
-import type { Census } from './census.ts';
+import type { Census, CountedLink } from './census.ts';
 import type { Failure } from './error.ts';
 import type { Plan } from './plan.ts';
+import type { Reconciled } from './reconcile.ts';
 
 /** What the kernel thread can be asked. */
 export type Job =
   | { readonly job: 'ensure'; readonly plan: Plan; readonly was?: Plan }
   | { readonly job: 'remove'; readonly plan: Plan }
+  | { readonly job: 'discard'; readonly link: CountedLink }
   | { readonly job: 'census' }
   | { readonly job: 'reap'; readonly netns: string };
 
 /** What a job answers. */
-export type Result<J extends Job> = J extends { job: 'census' } ? Census : undefined;
+export type Result<J extends Job> = J extends { job: 'census' }
+  ? Census
+  : J extends { job: 'ensure' }
+    ? Reconciled
+    : J extends { job: 'discard' }
+      ? boolean
+      : undefined;
 
 /** Asks the thread to end by itself: one that is terminated while it loads the FFI library takes the process with it. */
 export const END = 'end';
@@ -24,7 +32,7 @@ export interface Call {
 /** The thread's answer; jobs are answered in order. `buried` are namespaces with work for the reaper, also after a failure. */
 export interface Reply {
   readonly id: number;
-  readonly result?: Census;
+  readonly result?: Census | Reconciled | boolean;
   readonly failure?: Failure;
   readonly buried: readonly string[];
 }

@@ -1,3 +1,4 @@
+import type { Counters } from '@nsm/netlink';
 import type { End, PlannedNeighbour, PlannedRoute, Sysctl } from './plan.ts';
 
 /** What reconciling needs of a kernel: narrow enough for a fake to be honest. Everything is synchronous. */
@@ -6,6 +7,8 @@ export interface Kernel {
   enter(netns: string): Namespace;
   /** The node's own namespace, whose addresses carry the tunnels. */
   home(): Namespace;
+  /** The numbers by which `home` hears of open namespaces, given where they had none; they hold nothing. */
+  nsids(spaces: readonly Namespace[]): number[];
   /** An interface index that is most probably free everywhere. */
   newIndex(): number;
 }
@@ -13,6 +16,7 @@ export interface Kernel {
 /** One namespace while it is open. */
 export interface Namespace {
   readonly netns: string;
+  /** With its counters, which `links` leaves out. */
   link(by: string | number): LinkState | undefined;
   links(): LinkState[];
   /** What is programmed on a link, without what the kernel puts there by itself. */
@@ -43,6 +47,7 @@ export interface LinkState {
   /** veth: index of the other end in its own namespace. */
   readonly peer?: number;
   readonly vxlan?: Tunnel;
+  readonly counters?: Counters;
 }
 
 /** The identity of a tunnel device. */

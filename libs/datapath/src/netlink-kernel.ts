@@ -13,10 +13,12 @@ import {
   listRoutes,
   NetlinkError,
   netnsOf,
+  nsidOf,
   openRtnetlink,
   parseNetns,
   type Rtnetlink,
   RTPROT_STATIC,
+  withRtnetlink,
   writeSysctl,
 } from '@nsm/netlink';
 import { PlanError } from './check.ts';
@@ -44,7 +46,7 @@ export function createNetlinkKernel(): Kernel {
     const space: Namespace = {
       netns,
       link: (by) => {
-        const link = getLink(rtnetlink, by);
+        const link = getLink(rtnetlink, by, { counters: true });
         return link && stateOf(link);
       },
       links: () => listLinks(rtnetlink).map(stateOf),
@@ -74,6 +76,8 @@ export function createNetlinkKernel(): Kernel {
       }
     },
     home: () => open(formatNetns(netnsOf('/proc/thread-self/ns/net')), undefined),
+    nsids: (spaces) =>
+      withRtnetlink(undefined, (rt) => spaces.map((space) => nsidOf(rt, fdOf(space)))),
     newIndex: () => randomInt(INDEXES.min, INDEXES.max),
   };
 }
@@ -125,7 +129,7 @@ function setSysctl({ path, value, optional }: Sysctl, netns: string, fd: number 
 }
 
 function stateOf({ vxlan, ...link }: Link): LinkState {
-  const { index, name, alias, up, mtu, mac, group, kind, peer } = link;
+  const { index, name, alias, up, mtu, mac, group, kind, peer, counters } = link;
   const state = {
     index,
     name,
@@ -136,6 +140,7 @@ function stateOf({ vxlan, ...link }: Link): LinkState {
     group,
     kind,
     ...(peer === undefined ? {} : { peer }),
+    ...(counters === undefined ? {} : { counters }),
   };
   if (vxlan?.local === undefined || vxlan.remote === undefined) return state;
   const { vni, port, local, remote } = vxlan;

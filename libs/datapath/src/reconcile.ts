@@ -1,22 +1,41 @@
+import type { Counters } from '@nsm/netlink';
 import { adjust } from './adjust.ts';
 import { isMarked, REAPER_GROUP } from './alias.ts';
 import { birth } from './birth.ts';
-import { bury, findMarked, reap } from './bury.ts';
+import { bury, buryCounted, findMarked, reap } from './bury.ts';
+import type { CountedLink } from './census.ts';
 import { DatapathError } from './error.ts';
 import type { Kernel, LinkState } from './kernel.ts';
 import { type OpenEnd, withEnds } from './open.ts';
-import { endsOf, type Plan, samePlan, sameWire } from './plan.ts';
+import { endsOf, type Plan, samePlan, sameWire, type Side } from './plan.ts';
 
 /** Makes a kernel match plans. Synchronous; both functions may be called any number of times with the same plan. */
 export interface Reconciler {
   /**
    * Makes the kernel match `plan`. `was` is the plan that this one replaces, if the caller knows it. A link that is there already,
-   * ours and whole is adjusted, never made anew. When it fails, what it made is removed and what it changed is put back.
+   * ours and whole is adjusted, never made anew, whatever its name. When it fails, what it made is removed and what it changed is
+   * put back.
    * @throws Error with code ENOENT (namespace gone), EEXIST (name or VNI taken), or the kernel's
    */
-  ensure(plan: Plan, was?: Plan): void;
+  ensure(plan: Plan, was?: Plan): Reconciled;
   /** Takes the links of a plan out of service at once. What is not there, or not ours, is left alone. */
   remove(plan: Plan): void;
+  /** Takes a link out of service that no plan is known of: what a census found, if it is still there and still the same. */
+  discard(link: CountedLink): boolean;
+}
+
+/** What ensuring a plan came to. */
+export interface Ensured {
+  /** `made`: links were born; `adjusted`: some were not as planned; `none`: they were as planned before. */
+  readonly change: 'none' | 'adjusted' | 'made';
+  /** What the links that were there had carried. */
+  readonly counters: Readonly<Partial<Record<Side, Counters>>>;
+}
+
+/** What a datapath has to know of it besides. */
+export interface Reconciled extends Ensured {
+  /** The numbers that the events of the plan's namespaces come with, of those that were met for the first time. */
+  readonly nsids: Readonly<Record<string, number>>;
 }
 
 /** How many namespaces and tunnels are remembered: more than can wait at one time, and little memory. */
@@ -38,16 +57,25 @@ export function createReconciler(kernel: Kernel, onBuried: (netns: string) => vo
     forgetOldest(graves);
   };
 
+  const discard = (link: CountedLink): boolean => {
+    const tunnel = buryCounted(kernel, link);
+    if (tunnel === undefined) return false;
+    if (tunnel !== '') graves.set(tunnel, link.netns);
+    forgetOldest(graves);
+    onBuried(link.netns);
+    return true;
+  };
+
   const freeTunnel = (tunnel: string): void => {
     const netns = graves.get(tunnel);
     graves.delete(tunnel);
     if (netns !== undefined) reap(kernel, netns);
   };
 
-  const rebuild = (plan: Plan, was: Plan): void => {
+  const rebuild = (plan: Plan, was: Plan): Reconciled => {
     remove(was);
     try {
-      ensure(plan);
+      return ensure(plan);
     } catch (error) {
       try {
         ensure(was);
@@ -58,24 +86,39 @@ export function createReconciler(kernel: Kernel, onBuried: (netns: string) => vo
     }
   };
 
-  const ensure = (plan: Plan, was?: Plan): void => {
-    if (was !== undefined && !sameWire(plan, was)) rebuild(plan, was);
-    else withEnds(kernel, plan, (ends) => ensureWire(plan, was, ends));
-  };
+  const ensure = (plan: Plan, was?: Plan): Reconciled =>
+    was !== undefined && !sameWire(plan, was)
+      ? rebuild(plan, was)
+      : withEnds(kernel, plan, (ends) => ensureWire(plan, was, ends));
 
-  const ensureWire = (plan: Plan, was: Plan | undefined, ends: readonly OpenEnd[]): void => {
+  const ensureWire = (plan: Plan, was: Plan | undefined, ends: readonly OpenEnd[]): Reconciled => {
+    // Before anything is made, so that whatever happens to it is heard.
+    const nsids = was === undefined ? numbersOf(kernel, ends) : {};
     const before = endsOf(was ?? plan);
-    const links = ends.map((end, i) => linkOf(plan, end, before[i]?.end.name ?? end.end.name));
+    const links = ends.map(
+      (end, i) =>
+        linkOf(plan, end, before[i]?.end.name ?? end.end.name) ??
+        renamed(plan, end, was !== undefined),
+    );
     ends.forEach((end, i) => refuseForeign(plan, end, links[i]));
     const present = links.filter((link) => link !== undefined);
     if (present.length === ends.length && isWhole(plan, present)) {
-      const same = was !== undefined && samePlan(plan, was) && present.every(({ up }) => up);
+      const same = was !== undefined && samePlan(plan, was) && present.every(asPlanned(ends));
       if (!same) adjust(ends, present, was);
-      return;
+      return { change: same ? 'none' : 'adjusted', counters: countersOf(ends, present), nsids };
     }
     ends.forEach((end, i) => clear(plan, end, links[i], was !== undefined));
     birth(kernel, plan, ends, freeTunnel);
+    return { change: 'made', counters: {}, nsids };
   };
+
+  /** An end that has another name than planned: a workload may rename its links, also while nobody looks. */
+  const renamed = (
+    { id }: Plan,
+    { side, space }: OpenEnd,
+    expected: boolean,
+  ): LinkState | undefined =>
+    seen.has(space.netns) && !expected ? undefined : findMarked(space.links(), { id, side });
 
   /** Removes what is left of an end that is to be born: a broken link, or what an earlier process or a rename has left. */
   const clear = (
@@ -94,8 +137,22 @@ export function createReconciler(kernel: Kernel, onBuried: (netns: string) => vo
     if (links.some(({ group }) => group === REAPER_GROUP)) onBuried(space.netns);
   };
 
-  return { ensure, remove };
+  return { ensure, remove, discard };
 }
+
+/** Whether a link is up and has its name. */
+const asPlanned =
+  (ends: readonly OpenEnd[]) =>
+  ({ up, name }: LinkState, i: number): boolean =>
+    up && name === ends[i]?.end.name;
+
+const numbersOf = (kernel: Kernel, ends: readonly OpenEnd[]): Reconciled['nsids'] => {
+  const nsids = kernel.nsids(ends.map(({ space }) => space));
+  return Object.fromEntries(ends.map(({ space: { netns } }, i) => [netns, nsids[i] ?? -1]));
+};
+
+const countersOf = (ends: readonly OpenEnd[], links: readonly LinkState[]): Ensured['counters'] =>
+  Object.fromEntries(ends.map(({ side }, i) => [side, links[i]?.counters]));
 
 /** Our link under the name it had, or whatever has the name it shall have. */
 function linkOf(

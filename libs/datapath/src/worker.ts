@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { moveToNetns } from '@nsm/netlink';
 import { reap } from './bury.ts';
-import { type Census, takeCensus } from './census.ts';
+import { takeCensus } from './census.ts';
 import { failureOf } from './error.ts';
 import { END, type Call, type Job, type Reply, type ThreadData } from './job.ts';
 import { createNetlinkKernel } from './netlink-kernel.ts';
@@ -20,16 +20,21 @@ const kernel = createNetlinkKernel();
 let buried: string[] = [];
 const reconciler = createReconciler(kernel, (netns) => buried.push(netns));
 
-function run(job: Job): Census | undefined {
+function run(job: Job): Reply['result'] {
   switch (job.job) {
     case 'ensure':
-      reconciler.ensure(job.plan, job.was);
-      return undefined;
+      return reconciler.ensure(job.plan, job.was);
     case 'remove':
       reconciler.remove(job.plan);
       return undefined;
-    case 'census':
-      return takeCensus(kernel);
+    case 'discard':
+      return reconciler.discard(job.link);
+    case 'census': {
+      const census = takeCensus(kernel);
+      // What an earlier process has buried and did not live to see reaped.
+      buried.push(...Object.keys(census.buried));
+      return census;
+    }
     case 'reap':
       reap(kernel, job.netns);
       return undefined;

@@ -1,6 +1,7 @@
 export { addressDelete, addressReplace, type InterfaceAddress, listAddresses } from './address.ts';
 export type { Device } from './device.ts';
-export { getLink, type Link, listLinks } from './link.ts';
+export { type NetlinkEvent, openEvents } from './events.ts';
+export { type Counters, getLink, type Link, listLinks } from './link.ts';
 export { awaitLink } from './link-ready.ts';
 export {
   bridgeAdd,
@@ -35,6 +36,7 @@ export {
   type NetnsRef,
   parseNetns,
 } from './netns-find.ts';
+export { nsidOf } from './nsid.ts';
 export { ping, type PingOptions, type PingResult } from './ping.ts';
 export {
   type InstalledRoute,

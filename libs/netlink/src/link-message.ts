@@ -5,8 +5,8 @@ import { macBytes } from './mac.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, type Request } from './message.ts';
 
 /** <linux/rtnetlink.h>, <linux/if_link.h>, <linux/if.h>, <linux/veth.h> */
-const RTM_NEWLINK = 16;
-const RTM_DELLINK = 17;
+export const RTM_NEWLINK = 16;
+export const RTM_DELLINK = 17;
 export const RTM_GETLINK = 18;
 const RTM_SETLINK = 19;
 const IFF_UP = 1;
@@ -19,6 +19,7 @@ export const IFLA = {
   operstate: 16,
   linkinfo: 18,
   ifalias: 20,
+  stats64: 23,
   afSpec: 26,
   group: 27,
   netNsFd: 28,

@@ -6,11 +6,23 @@ import type { Message } from './message.ts';
 import type { Rtnetlink } from './socket.ts';
 
 const IFF_UP = 1;
-/** Counters are most of a link's message and nobody here reads them. */
+/** Counters are most of a link's message. */
 const RTEXT_FILTER_SKIP_STATS = 8;
 
 /** <linux/if.h> IF_OPER_*; the states between are kinds of down. */
 const OPERSTATE: Readonly<Record<number, 'unknown' | 'up'>> = { 0: 'unknown', 6: 'up' };
+
+/** What a link has carried since it was made (<linux/if_link.h>, struct rtnl_link_stats64), as its own namespace sees it. */
+export interface Counters {
+  readonly rxPackets: bigint;
+  readonly txPackets: bigint;
+  readonly rxBytes: bigint;
+  readonly txBytes: bigint;
+  readonly rxErrors: bigint;
+  readonly txErrors: bigint;
+  readonly rxDropped: bigint;
+  readonly txDropped: bigint;
+}
 
 /** A link as `ip -d link show` tells it. */
 export interface Link {
@@ -27,6 +39,8 @@ export interface Link {
   readonly kind: string;
   /** Index of the other end of a veth pair in its own namespace. */
   readonly peer?: number;
+  /** Undefined where they were not asked for. */
+  readonly counters?: Counters;
   /** Index of the bridge it belongs to. */
   readonly master?: number;
   /** nsid of the namespace of the peer, or of the tunnel's packets, when that is another one and has an nsid here. */
@@ -39,12 +53,16 @@ export interface Link {
   };
 }
 
-/** `ip link show dev NAME`; undefined when there is none. @throws NetlinkError */
-export function getLink(rtnetlink: Rtnetlink, by: string | number): Link | undefined {
+/** `ip [-s] link show dev NAME`; undefined when there is none. @throws NetlinkError */
+export function getLink(
+  rtnetlink: Rtnetlink,
+  by: string | number,
+  { counters = false }: { readonly counters?: boolean } = {},
+): Link | undefined {
   const name = typeof by === 'string';
   const body = Buffer.concat([
     ifinfo(name ? 0 : by, 0, 0),
-    u32(IFLA.extMask, RTEXT_FILTER_SKIP_STATS),
+    ...(counters ? [] : [u32(IFLA.extMask, RTEXT_FILTER_SKIP_STATS)]),
     ...(name ? [text(IFLA.ifname, by)] : []),
   ]);
   const words = `ip link show dev ${name ? by : `if${by}`}`;
@@ -67,6 +85,7 @@ export function decodeLink({ body }: Message): Link {
   const kind = readText(info.get(IFLA_INFO.kind)) ?? '';
   const peer = kind === 'veth' ? readU32(found.get(IFLA.link)) : undefined;
   const master = readU32(found.get(IFLA.master));
+  const stats = found.get(IFLA.stats64);
   const linkNetnsid = found.get(IFLA.linkNetnsid)?.readInt32LE(0);
   return {
     index: body.readInt32LE(4),
@@ -81,9 +100,25 @@ export function decodeLink({ body }: Message): Link {
     ...(peer === undefined ? {} : { peer }),
     ...(master === undefined ? {} : { master }),
     ...(linkNetnsid === undefined ? {} : { linkNetnsid }),
+    ...(stats === undefined ? {} : { counters: decodeCounters(stats) }),
     ...(kind === 'vxlan'
       ? { vxlan: decodeVxlan(info.get(IFLA_INFO.data) ?? Buffer.alloc(0)) }
       : {}),
+  };
+}
+
+function decodeCounters(stats: Buffer): Counters {
+  const at = (field: number): bigint =>
+    stats.length < 8 * (field + 1) ? 0n : stats.readBigUInt64LE(8 * field);
+  return {
+    rxPackets: at(0),
+    txPackets: at(1),
+    rxBytes: at(2),
+    txBytes: at(3),
+    rxErrors: at(4),
+    txErrors: at(5),
+    rxDropped: at(6),
+    txDropped: at(7),
   };
 }
 

@@ -39,6 +39,7 @@ export const SOCK_NONBLOCK = 0x800;
 export const SOL_SOCKET = 1;
 export const SO_RCVBUF = 8;
 export const SO_RCVTIMEO = 20;
+export const SO_RCVBUFFORCE = 33;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_TRUNC = 0x20;
 
@@ -54,6 +55,7 @@ const c = {
   sendto: bind('int64_t sendto(int, void *, size_t, int, void *, uint32_t)'),
   recv: bind('int64_t recv(int, void *, size_t, int)'),
   setsockopt: bind('int setsockopt(int, int, int, void *, uint32_t)'),
+  recvmsg: bind('int64_t recvmsg(int, void *, int)'),
   close: bind('int close(int)'),
   setns: bind('int setns(int, int)'),
   unshare: bind('int unshare(int)'),
@@ -90,6 +92,44 @@ export const sendTo = (fd: number, data: Buffer, address: Buffer): number =>
 /** `recv(2)`: how many bytes arrived, which with MSG_TRUNC may be more than the buffer holds. */
 export const receive = (fd: number, into: Buffer, flags: number): number =>
   check('recv', c.recv(fd, into, into.length, flags));
+
+/** What one recvmsg(2) brought: lengths of data and of ancillary data in the buffers given. */
+export interface Received {
+  readonly length: number;
+  readonly controlLength: number;
+}
+
+/** Makes `recvmsg(2)` into two buffers that stay where they are, data and ancillary data (struct msghdr of a 64-bit system). */
+export function messageReceiver(
+  data: Buffer,
+  control: Buffer,
+): (fd: number, flags: number) => Received {
+  const iovec = Buffer.alloc(16);
+  iovec.writeBigUInt64LE(koffi.address(data), 0);
+  iovec.writeBigUInt64LE(BigInt(data.length), 8);
+  const header = Buffer.alloc(56);
+  header.writeBigUInt64LE(koffi.address(iovec), 16);
+  header.writeBigUInt64LE(1n, 24);
+  header.writeBigUInt64LE(koffi.address(control), 32);
+  // The header holds bare addresses: whatever they point to has to live as long.
+  const kept = { data, control, iovec };
+  return (fd, flags) => {
+    header.writeBigUInt64LE(BigInt(kept.control.length), 40);
+    const length = check('recvmsg', c.recvmsg(fd, header, flags));
+    return { length, controlLength: Number(header.readBigUInt64LE(40)) };
+  };
+}
+
+/**
+ * Calls `onReadable` on this thread's event loop whenever a descriptor can be read, and does not keep the process running. Keep the
+ * answer: the handle closes when it is collected. Node 26 runs no promise after such a callback until something else happens, so
+ * `onReadable` runs in a turn of its own.
+ */
+export function watchReadable(fd: number, onReadable: () => void): { close(): void } {
+  const handle = koffi.node.poll(fd, { readable: true }, () => void setImmediate(onReadable));
+  handle.unref();
+  return handle;
+}
 
 /** `setsockopt(2)` with an int, or with an encoded structure. */
 export function setSocketOption(

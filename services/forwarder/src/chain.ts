@@ -32,6 +32,8 @@ import type { Dialer } from '@nsm/rpc';
 
 export interface ForwarderDeps {
   readonly name: string;
+  /** Whose links are ours: becomes part of their alias, and differs from that of every other forwarder on the machine. */
+  readonly owner: string;
   readonly newId: () => string;
   readonly random: () => number;
   readonly clock: Clock;
@@ -59,7 +61,7 @@ export const forwarderChain = (d: ForwarderDeps): ConnectionElement => {
     discover(d.discovery, d.clock), // which endpoints may serve this request
     roundRobin(), // tries them until one accepts
     mechanisms(kernelMechanism(d), ...(tunnel ? [vxlanMechanism(tunnel)] : [])), // how the caller's leg is realised
-    crossConnect({ datapath: d.datapath, owner: d.name, underlayMtu: d.underlayMtu }), // acts when both legs are known
+    crossConnect({ datapath: d.datapath, owner: d.owner, underlayMtu: d.underlayMtu }), // acts when both legs are known
     ...(tunnel ? [vxlanClaim(tunnel)] : []), // a number the other node chose must be free here, before the kernel is asked
     translate((call) => offers(call, tunnel)), // the caller's leg ends here, ours begins
     followNextHop(d.peers), // hears what becomes of it there

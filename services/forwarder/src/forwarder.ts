@@ -1,10 +1,14 @@
 import {
   createConnections,
   createPeers,
+  createRepair,
   serveConnections,
+  type Connections,
   type OnUndoFailure,
   type Outcome,
+  type Repair,
 } from '@nsm/connection';
+import type { CountedLink, Datapath } from '@nsm/datapath';
 import { NetworkServiceEndpoint } from '@nsm/proto';
 import {
   createRegistryCache,
@@ -16,11 +20,16 @@ import {
 import type { Service, Transport } from '@nsm/rpc';
 import type { Trace } from '@nsm/chain';
 import { forwarderChain, type ForwarderDeps } from './chain.ts';
+import { startSweep } from './sweep.ts';
 
 export interface ForwarderOptions extends Omit<
   ForwarderDeps,
-  'connections' | 'dialer' | 'discovery' | 'peers'
+  'connections' | 'dialer' | 'discovery' | 'peers' | 'datapath'
 > {
+  readonly datapath: Pick<Datapath, 'ensure' | 'remove' | 'census' | 'discard' | 'watch'>;
+  /** Within which every client refreshes its wires, in ms. */
+  readonly tokenLifetimeMs: number;
+  readonly onAdoption: (adoption: Adoption) => void;
   readonly transport: Transport;
   /** The manager of this node: its registry is ours. */
   readonly managerUrl: string;
@@ -32,13 +41,58 @@ export interface ForwarderOptions extends Omit<
   readonly trace?: Trace;
 }
 
+/** What is done with wires that nobody asked for it. */
+export type Adoption =
+  | { readonly event: 'found'; readonly links: readonly CountedLink[] }
+  | {
+      readonly event: 'swept';
+      readonly links: readonly CountedLink[];
+      readonly failures: readonly unknown[];
+    }
+  /** The kernel's events cannot be heard: what happens to links is found by refreshes only. */
+  | { readonly event: 'deaf'; readonly error: unknown }
+  | ({ readonly event: 'disturbed' } & Repair);
+
 /** A forwarder, ready to be served. */
 export interface Forwarder {
+  /** Takes over what an earlier process has left in the kernel, and listens to what happens there. Before anything is served. */
+  adopt(): Promise<void>;
   readonly services: readonly Service[];
   /** Registers at the manager under the URL it is served on; resolves once that is done, and goes on keeping it. */
   register(url: string): Promise<void>;
   /** Takes no new wires: unregisters. Wires stay as they are, for the next process to adopt. */
   stop(): Promise<void>;
+}
+
+async function adoptWires(
+  { owner, clock, datapath, tunnel, tokenLifetimeMs, onAdoption }: ForwarderOptions,
+  connections: Connections,
+): Promise<() => void> {
+  const onRepair = (repair: Repair): void => onAdoption({ event: 'disturbed', ...repair });
+  const repair = createRepair({ connections, datapath, onRepair });
+  try {
+    datapath.watch((disturbance) => void repair(disturbance));
+  } catch (error) {
+    onAdoption({ event: 'deaf', error });
+  }
+  let found: readonly CountedLink[] = [];
+  return startSweep({
+    owner,
+    claimMs: tokenLifetimeMs,
+    clock,
+    datapath,
+    connections,
+    onFound: (links) => {
+      found = links;
+      // The kernel knows which tunnels there are; whoever refreshes one shall have its number again.
+      for (const { id, vni } of links) if (vni !== undefined) tunnel?.vnis.reserve(vni, id);
+      onAdoption({ event: 'found', links });
+    },
+    onSwept: (links, failures) => {
+      for (const { id } of found) tunnel?.vnis.unreserve(id);
+      onAdoption({ event: 'swept', links, failures });
+    },
+  });
 }
 
 export function createForwarder(options: ForwarderOptions): Forwarder {
@@ -65,9 +119,13 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     dialer: transport,
     discovery: discoveryOf(cache),
   });
+  let stopSweep = (): void => undefined;
   let keeper: ReturnType<typeof keepRegistered> | undefined;
   return {
     services: serveConnections({ ...options, chain, connections, now: () => clock.now() }),
+    adopt: async () => {
+      stopSweep = await adoptWires(options, connections);
+    },
     register: async (url) => {
       const endpoint = NetworkServiceEndpoint.fromPartial({
         name,
@@ -83,6 +141,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       await keeper.ready;
     },
     stop: async () => {
+      stopSweep();
       await keeper?.stop({ unregister: true });
       peers.close();
       await connections.idle();

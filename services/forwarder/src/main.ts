@@ -4,6 +4,8 @@ import { insecureTokens } from '@nsm/identity';
 import { logOutcome, logRegistration, logUndoFailure, main, traceElements } from '@nsm/service';
 import { settings } from './config.ts';
 import { createForwarder } from './forwarder.ts';
+import { logAdoption } from './log-adoption.ts';
+import { ownerOf } from './owner.ts';
 import { underlayMtu } from './underlay.ts';
 
 const VXLAN_PORT = 4_789;
@@ -19,6 +21,9 @@ await main('forwarder', '0.1.0', settings, async (config, runtime) => {
 
   const forwarder = createForwarder({
     name,
+    owner: ownerOf(name),
+    tokenLifetimeMs: config.NSM_MAX_TOKEN_LIFETIME,
+    onAdoption: logAdoption(log),
     clock,
     random,
     newId,
@@ -43,6 +48,7 @@ await main('forwarder', '0.1.0', settings, async (config, runtime) => {
     trace: traceElements(log),
     onRegistration: logRegistration(log),
   });
+  await forwarder.adopt();
   const [listener] = await runtime.serve([config.NSM_LISTEN_ON], name, forwarder.services);
   runtime.onStop('registration', () => forwarder.stop());
   await forwarder.register(listener?.url ?? config.NSM_LISTEN_ON);

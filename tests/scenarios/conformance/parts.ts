@@ -159,6 +159,9 @@ export async function startForwarder(
   const forwarder = createForwarder({
     ...common,
     name,
+    owner: name,
+    tokenLifetimeMs: 600_000,
+    onAdoption: () => undefined,
     clock: stage.clock,
     transport: stage.transport,
     tokens: tokensOf(stage, name),
@@ -168,8 +171,9 @@ export async function startForwarder(
       port: 4_789,
       underlayMtu: 1_500,
       vnis: {
+        ...vnis,
         take: (src, dst) => note(vnis.take(src, dst)),
-        claim: (vni) => vnis.claim(vni) && note(vni) === vni,
+        claim: (vni, id) => vnis.claim(vni, id) && note(vni) === vni,
         release: (vni) => {
           vnis.release(vni);
           used.splice(used.indexOf(vni), 1);

@@ -1,10 +1,21 @@
 import { slot, type Scope } from '@nsm/chain';
-import { DatapathError, PlanError, planFrom, type Datapath, type Plan } from '@nsm/datapath';
+import {
+  DatapathError,
+  PlanError,
+  planFrom,
+  type Datapath,
+  type Ensured,
+  type Plan,
+} from '@nsm/datapath';
 import type { Connection } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
 import type { ConnectionElement } from '../call.ts';
+import { measured } from '../wire-metrics.ts';
 
 const wire = slot<Plan>('cross-connect');
+
+/** What a connection holds in the kernel of this node; undefined: nothing. */
+export const wireOf = (scope: Scope): Plan | undefined => scope.get(wire);
 
 export interface CrossConnectOptions {
   readonly datapath: Pick<Datapath, 'ensure' | 'remove'>;
@@ -16,7 +27,7 @@ export interface CrossConnectOptions {
 
 /**
  * Joins the two legs in the kernel once both are agreed: what the caller has is in `call.connection.mechanism`, what the
- * next hop has in the answer.
+ * next hop has in the answer. The answer's segment tells what the wire has carried (contract 8.2).
  */
 export const crossConnect = ({
   datapath,
@@ -26,8 +37,9 @@ export const crossConnect = ({
   name: 'cross-connect',
   async run(call, next) {
     const answer = await next(call);
-    await join(call.scope, planOf(call.connection, answer, owner, underlayMtu), datapath);
-    return answer;
+    const plan = planOf(call.connection, answer, owner, underlayMtu);
+    const { counters } = await join(call.scope, plan, datapath);
+    return measured(answer, counters);
   },
 });
 
@@ -36,16 +48,18 @@ async function join(
   scope: Scope,
   plan: Plan,
   datapath: CrossConnectOptions['datapath'],
-): Promise<void> {
+): Promise<Ensured> {
   const was = scope.get(wire);
   scope.hold(
     wire,
     plan,
     () => datapath.remove(plan),
-    (before) => datapath.ensure(before, plan),
+    async (before) => {
+      await datapath.ensure(before, plan);
+    },
   );
   try {
-    await datapath.ensure(plan, was);
+    return await datapath.ensure(plan, was);
   } catch (err) {
     throw kernelError(err);
   }

@@ -147,7 +147,7 @@ describe('the VXLAN mechanism', () => {
     );
     expect(second.mechanism?.parameters['vni']).not.toBe('42');
     await scope.close();
-    expect(mine.vnis.claim(42)).toBe(true);
+    expect(mine.vnis.claim(42, 'b')).toBe(true);
   });
 
   test('a number the other node chose that is in use here is a conflict', async () => {

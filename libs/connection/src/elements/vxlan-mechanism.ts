@@ -49,16 +49,17 @@ export const vxlanMechanism = (tunnel: Tunnel): ServedMechanism => ({
   },
 });
 
-/** The number this connection has, the one the caller proposes if it is free here, or a new one. */
+/** The number this connection has, the one the caller proposes if it is free here, the one its tunnel still has, or a new one. */
 function hold(
-  { scope }: Call,
+  { scope, connection: { id } }: Call,
   { vnis, ip }: Tunnel,
   proposed: number | undefined,
   srcIp: string,
 ): number {
   const known = scope.get(held);
   if (known !== undefined) return known;
-  const vni = proposed !== undefined && vnis.claim(proposed) ? proposed : vnis.take(srcIp, ip);
+  const wanted = [proposed, vnis.reservedFor(id)].filter((each) => each !== undefined);
+  const vni = wanted.find((each) => vnis.claim(each, id)) ?? vnis.take(srcIp, ip);
   scope.hold(held, vni, () => vnis.release(vni));
   return vni;
 }
@@ -99,7 +100,7 @@ export const vxlanClaim = (tunnel: Tunnel): ConnectionElement => ({
     const known = call.scope.get(held);
     if (known !== vni) {
       await call.scope.drop(held);
-      if (!tunnel.vnis.claim(vni))
+      if (!tunnel.vnis.claim(vni, answer.id))
         throw new NsmError('conflict', `VNI ${vni} is in use on this node`, {
           hint: 'ask again: another one is chosen',
         });

@@ -1,0 +1,57 @@
+import { endsOf, type Datapath, type Disturbance } from '@nsm/datapath';
+import { State } from '@nsm/proto';
+import type { Connections } from './connections.ts';
+import { wireOf } from './elements/cross-connect.ts';
+
+/** What came of a disturbed wire. */
+export interface Repair {
+  readonly id: string;
+  /** `repaired`; `down`: it could not be, and watchers were told; `closed`: a namespace it ends in is gone. */
+  readonly outcome: 'repaired' | 'down' | 'closed';
+  /** What the kernel said, where it went wrong. */
+  readonly error?: unknown;
+}
+
+export interface RepairOptions {
+  readonly connections: Connections;
+  readonly datapath: Pick<Datapath, 'ensure'>;
+  readonly onRepair: (repair: Repair) => void;
+}
+
+/**
+ * Puts right what happened to a wire behind our back: makes the kernel match its plan again, in the connection's turn, or tells
+ * watchers that it is DOWN. A wire whose namespace is gone is closed, as nobody is left to do it (contract 3.8, nsmonitor).
+ */
+export const createRepair =
+  ({ connections, datapath, onRepair }: RepairOptions) =>
+  async (disturbance: Disturbance): Promise<void> => {
+    const { id } = disturbance;
+    let gone = false;
+    let held: (() => boolean) | undefined;
+    await connections.inTurn(id, async (now) => {
+      if (now === undefined) return undefined;
+      const plan = wireOf(now.scope);
+      if (plan === undefined) return undefined;
+      held = () => wireOf(now.scope) === plan;
+      // By now it may end elsewhere.
+      gone =
+        disturbance.cause === 'namespace' &&
+        endsOf(plan).some(({ end: { netns } }) => netns === disturbance.netns);
+      if (gone) return undefined;
+      try {
+        const { change } = await datapath.ensure(plan, plan);
+        if (change !== 'none') onRepair({ id, outcome: 'repaired' });
+        if (now.connection.state === State.UP) return undefined;
+        return { ...now.connection, state: State.UP };
+      } catch (error) {
+        gone = Error.isError(error) && 'code' in error && error.code === 'ENOENT';
+        if (gone) return undefined;
+        onRepair({ id, outcome: 'down', error });
+        return { ...now.connection, state: State.DOWN };
+      }
+    });
+    if (!gone || held?.() !== true) return;
+    // A request that came in between has a wire of its own.
+    await connections.close(id, { unless: () => held?.() !== true });
+    onRepair({ id, outcome: 'closed' });
+  };

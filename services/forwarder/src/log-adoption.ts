@@ -1,0 +1,37 @@
+import type { Logger } from '@nsm/service';
+import type { Adoption } from './forwarder.ts';
+
+/** Logs what is done with wires that nobody asked for it: info where all is well again, warn where it is not. */
+export const logAdoption =
+  (log: Logger) =>
+  (adoption: Adoption): void => {
+    switch (adoption.event) {
+      case 'found': {
+        if (adoption.links.length === 0) return;
+        log.info({ links: adoption.links.length }, 'links of an earlier run wait to be claimed');
+        return;
+      }
+      case 'swept': {
+        for (const { id, side, netns, name } of adoption.links)
+          log.info(
+            { connection: id, side, netns, interface: name },
+            'swept: nobody claimed it within a token lifetime',
+          );
+        for (const err of adoption.failures) log.warn({ err }, 'a link could not be swept');
+        return;
+      }
+      case 'deaf': {
+        log.warn(
+          { err: adoption.error },
+          'link events cannot be heard, so a link that is changed by hand is repaired at its next refresh only: add CAP_NET_BROADCAST',
+        );
+        return;
+      }
+      case 'disturbed': {
+        const { id, outcome, error } = adoption;
+        if (outcome === 'down')
+          log.warn({ connection: id, err: error }, 'a link was changed by hand: DOWN');
+        else log.info({ connection: id }, `a link was changed by hand: ${outcome}`);
+      }
+    }
+  };
