@@ -6,7 +6,7 @@ import type { Message } from './message.ts';
 import type { Rtnetlink } from './socket.ts';
 
 const IFF_UP = 1;
-/** Counters are most of a link's message. */
+/** Of virtual functions, which no link here has; its own counters are in the message of a link anyway. */
 const RTEXT_FILTER_SKIP_STATS = 8;
 
 /** <linux/if.h> IF_OPER_*; the states between are kinds of down. */
@@ -62,12 +62,14 @@ export function getLink(
   const name = typeof by === 'string';
   const body = Buffer.concat([
     ifinfo(name ? 0 : by, 0, 0),
-    ...(counters ? [] : [u32(IFLA.extMask, RTEXT_FILTER_SKIP_STATS)]),
+    u32(IFLA.extMask, RTEXT_FILTER_SKIP_STATS),
     ...(name ? [text(IFLA.ifname, by)] : []),
   ]);
   const words = `ip link show dev ${name ? by : `if${by}`}`;
   const message = rtnetlink.get({ type: RTM_GETLINK, flags: 0, body, words, ignore: ['ENODEV'] });
-  return message && decodeLink(message);
+  if (message === undefined) return undefined;
+  const link = decodeLink(message);
+  return counters ? { ...link, counters: decodeCounters(message) } : link;
 }
 
 /** `ip link show` @throws NetlinkError */
@@ -85,7 +87,6 @@ export function decodeLink({ body }: Message): Link {
   const kind = readText(info.get(IFLA_INFO.kind)) ?? '';
   const peer = kind === 'veth' ? readU32(found.get(IFLA.link)) : undefined;
   const master = readU32(found.get(IFLA.master));
-  const stats = found.get(IFLA.stats64);
   const linkNetnsid = found.get(IFLA.linkNetnsid)?.readInt32LE(0);
   return {
     index: body.readInt32LE(4),
@@ -100,14 +101,14 @@ export function decodeLink({ body }: Message): Link {
     ...(peer === undefined ? {} : { peer }),
     ...(master === undefined ? {} : { master }),
     ...(linkNetnsid === undefined ? {} : { linkNetnsid }),
-    ...(stats === undefined ? {} : { counters: decodeCounters(stats) }),
     ...(kind === 'vxlan'
       ? { vxlan: decodeVxlan(info.get(IFLA_INFO.data) ?? Buffer.alloc(0)) }
       : {}),
   };
 }
 
-function decodeCounters(stats: Buffer): Counters {
+function decodeCounters({ body }: Message): Counters {
+  const stats = attributes(body.subarray(16)).get(IFLA.stats64) ?? Buffer.alloc(0);
   const at = (field: number): bigint =>
     stats.length < 8 * (field + 1) ? 0n : stats.readBigUInt64LE(8 * field);
   return {

@@ -1,3 +1,4 @@
+import { NetworkServiceRequest } from '@nsm/proto';
 import { direct } from '../../worlds/direct.ts';
 import { requestFrom } from '../../worlds/direct.ts';
 import type { World } from '../../worlds/world.ts';
@@ -29,6 +30,12 @@ export async function make(
   const connection = await direct(world, node).request(request, { deadline: Date.now() + 30_000 });
   return { ms: performance.now() - started, connection };
 }
+
+/** Asks for a wire again, as a client does before its token ends; answers it as it is now. */
+export const refresh = (world: World, node: string, connection: Connection): Promise<Connection> =>
+  direct(world, node).request(NetworkServiceRequest.fromPartial({ connection }), {
+    deadline: Date.now() + 30_000,
+  });
 
 /** Takes wires down, a few at a time. */
 export async function unmake(world: World, node: string, made: readonly Made[]): Promise<void> {

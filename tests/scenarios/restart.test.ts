@@ -1,0 +1,60 @@
+import { afterEach, expect, test } from '@jest/globals';
+import { listLinks, withRtnetlink } from '@nsm/netlink';
+import { make, refresh, type Made } from '../bench/lib/requests.ts';
+import { startNetns } from '../worlds/netns.ts';
+import { startStream } from '../worlds/stream.ts';
+import { twoNodes } from '../worlds/topologies.ts';
+
+type Connection = Made['connection'];
+
+const WIRES = 200;
+
+/** Does the same with all, a few at a time, and answers in their order. */
+async function together<T, R>(items: readonly T[], each: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  const left = [...items.entries()];
+  const worker = async (): Promise<void> => {
+    for (let next = left.shift(); next; next = left.shift()) results[next[0]] = await each(next[1]);
+  };
+  await Promise.all(Array.from({ length: 8 }, worker));
+  return results;
+}
+
+let world: Awaited<ReturnType<typeof startNetns>> | undefined;
+afterEach(async () => {
+  await world?.stop();
+  world = undefined;
+});
+
+test('forwarders that are killed and start again find all wires: no packet is lost, no link is made anew', async () => {
+  const started = await startNetns(
+    twoNodes('rest', '  a: { node: n1, services: [kernel://near/nsm-1, kernel://far/nsm-2] }'),
+  );
+  world = started;
+  await started.connected('a');
+  // Half of them end on the other node.
+  let made = await together(
+    Array.from({ length: WIRES - 2 }, (_, n) => n),
+    async (n) => (await make(started, 'n1', 'a', n % 2 === 0 ? 'near' : 'far', n)).connection,
+  );
+  const addressOf = (connection: Connection): string =>
+    connection.context!.ipContext!.dstIpAddrs[0]!.split('/')[0]!;
+  const pods = ['a', 'nse-near', 'nse-far'];
+  const links = () => pods.map((pod) => withRtnetlink(started.lab.netns(pod), listLinks));
+  const before = links();
+  const programmed = await started.links('a');
+  expect(before.map((each) => each.length)).toEqual([WIRES + 1, WIRES / 2 + 1, WIRES / 2 + 1]);
+
+  for (const killed of [['forwarder-n1'], ['forwarder-n2'], ['forwarder-n1', 'forwarder-n2']]) {
+    const stream = startStream(started.lab, 'a', made.slice(0, 6).map(addressOf));
+    for (const name of killed) await started.kill(name);
+    for (const name of killed) await started.start(name);
+    made = await together(made, (connection) => refresh(started, 'n1', connection));
+    const streamed = await stream.stop();
+    for (const { lost, errors } of streamed)
+      expect({ killed, lost, errors }).toEqual({ killed, lost: 0, errors: [] });
+    // Indexes are in them.
+    expect(links()).toEqual(before);
+  }
+  expect(await started.links('a')).toEqual(programmed);
+});
