@@ -84,6 +84,8 @@ function openSocket(): number {
   const fd = sys.socket(sys.AF_NETLINK, type, NETLINK_ROUTE);
   try {
     growBuffer(fd);
+    // Without an address of its own the socket counts as the kernel, which does not hear itself.
+    sys.bindSocket(fd, socketAddress());
     sys.setSocketOption(fd, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1);
     for (const group of [RTNLGRP_LINK, RTNLGRP_NSID])
       sys.setSocketOption(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
@@ -92,6 +94,13 @@ function openSocket(): number {
     sys.close(fd);
     throw error;
   }
+}
+
+/** struct sockaddr_nl: the kernel chooses the port. */
+function socketAddress(): Buffer {
+  const address = Buffer.alloc(12);
+  address.writeUInt16LE(sys.AF_NETLINK, 0);
+  return address;
 }
 
 function growBuffer(fd: number): void {
