@@ -18,7 +18,7 @@ export interface FakeDatapath extends Datapath {
    * all of them by their reference when absent.
    */
   show(labels?: Readonly<Record<string, string>>): string[];
-  /** The next call of `ensure`, `remove` or `census` is refused with this code, before it does anything. */
+  /** The next call of `ensure`, `remove`, `discard` or `census` is refused with this code, before it does anything. */
   failNext(code: string, message?: string): void;
   /** Every change made so far, in order: `add-veth`, `set`, `address`, `no-route`, ... Asking twice must not add to it. */
   readonly operations: readonly string[];
