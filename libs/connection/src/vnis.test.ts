@@ -59,7 +59,7 @@ describe('VNIs', () => {
       for (;;) {
         const vni = nodes[dst]!.vnis().take(src, dst);
         // One number on each of two nodes.
-      made += 2;
+        made += 2;
         if (nodes[src]!.vnis().claim(vni, id)) {
           nodes[src]!.make(vni, id);
           nodes[dst]!.make(vni, id);

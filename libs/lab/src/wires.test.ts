@@ -37,6 +37,7 @@ const wire = {
   endpointAddresses: ['10.0.0.0/32'],
   mtu: 1500,
   path: ['alice', 'n1', 'f1', 'n2', 'f2', 'shop'],
+  traffic: null,
 };
 
 test('what two managers know of a remote wire is one wire', () => {
@@ -57,6 +58,22 @@ test('a local wire has both ends on its node', () => {
   expect(wiresFrom({ n1: [local] })).toMatchObject([
     { node: 'n1', endpointNode: 'n1', mechanism: 'kernel', state: 'down' },
   ]);
+});
+
+test('what the forwarder of the client has counted is turned to the view of the client', () => {
+  const [alice, manager, forwarder, endpoint] = hops('alice', 'n1', 'f1', 'shop');
+  const metrics = {
+    server_interface: 'KERNEL/nsm-1',
+    ...{ server_rx_bytes: '1000', server_tx_bytes: '20', server_rx_packets: '10' },
+    ...{ server_tx_packets: '2', server_errors: '1', server_drops: '3' },
+  };
+  const counted = Connection.fromPartial({
+    ...near,
+    path: { index: 1, pathSegments: [alice!, manager!, { ...forwarder, metrics }, endpoint!] },
+  });
+  expect(wiresFrom({ n1: [counted] })[0]?.traffic).toEqual({
+    ...{ rxBytes: 20, txBytes: 1000, rxPackets: 2, txPackets: 10, errors: 1, drops: 3 },
+  });
 });
 
 test('no connections are no wires', () => {

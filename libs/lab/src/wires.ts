@@ -1,4 +1,4 @@
-import { type Connection, State } from '@nsm/proto';
+import { type Connection, type PathSegment, State } from '@nsm/proto';
 
 /** A wire as a person thinks of it: from a client's interface to an endpoint. All fields are text or numbers. */
 export interface Wire {
@@ -22,6 +22,18 @@ export interface Wire {
   readonly mtu: number;
   /** Names of the hops. */
   readonly path: readonly string[];
+  /** What the client's interface had carried at the last Request; null where no hop has told. */
+  readonly traffic: Traffic | null;
+}
+
+/** Counters of a client's interface, as it sees them itself. */
+export interface Traffic {
+  readonly rxBytes: number;
+  readonly txBytes: number;
+  readonly rxPackets: number;
+  readonly txPackets: number;
+  readonly errors: number;
+  readonly drops: number;
 }
 
 /** What the managers of a mesh know, put together to one entry per wire. Keys are names of nodes. */
@@ -73,6 +85,22 @@ function wireOf(
     endpointAddresses: ip?.dstIpAddrs ?? [],
     mtu: connection.context?.MTU ?? 0,
     path: segments.map(({ name }) => name),
+    traffic: trafficOf(segments),
+  };
+}
+
+/** The forwarder next to the client counts; what it has received from that side the client has sent (contract 8.2). */
+function trafficOf(segments: readonly PathSegment[]): Traffic | null {
+  const metrics = segments.find(({ metrics: m }) => 'server_rx_bytes' in m)?.metrics;
+  if (metrics === undefined) return null;
+  const count = (key: string): number => Number(metrics[`server_${key}`] ?? 0);
+  return {
+    rxBytes: count('tx_bytes'),
+    txBytes: count('rx_bytes'),
+    rxPackets: count('tx_packets'),
+    txPackets: count('rx_packets'),
+    errors: count('errors'),
+    drops: count('drops'),
   };
 }
 

@@ -155,7 +155,7 @@ describe('nsm get', () => {
   test('connections', async () => {
     const { out } = await nsm('get', 'connections', 'alice', '-o', 'wide', '--nsmgr', url);
     expect(out.split('\n')[1]).toMatch(
-      /^alice +web +server +kernel +nsm-1 +10.0.0.1 +10.0.0.0 +up +alice-0 +IP +1500 +- +alice → n1 → f1 → server$/,
+      /^alice +web +server +kernel +nsm-1 +10.0.0.1 +10.0.0.0 +up +alice-0 +IP +1500 +- +- +- +- +alice → n1 → f1 → server$/,
     );
     const json = await nsm('get', 'connections', '-o', 'json', '--nsmgr', url);
     expect(JSON.parse(json.out)).toMatchObject([

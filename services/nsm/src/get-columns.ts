@@ -63,6 +63,12 @@ export const endpointJson = (endpoint: NetworkServiceEndpoint): object => ({
   registered: registered(endpoint),
 });
 
+/** Two counters of a wire's client; `-` where nobody has counted. */
+const trafficText =
+  (pick: (traffic: NonNullable<LabWire['traffic']>) => readonly number[]) =>
+  ({ traffic }: LabWire): string =>
+    traffic === null ? '-' : pick(traffic).join('/');
+
 export const wireColumns: Columns<LabWire> = {
   table: [
     { title: 'CLIENT', cell: ({ client }) => client },
@@ -83,6 +89,12 @@ export const wireColumns: Columns<LabWire> = {
     { title: 'PAYLOAD', cell: ({ payload }) => payload },
     { title: 'MTU', cell: ({ mtu }) => (mtu === 0 ? '-' : String(mtu)), align: 'right' },
     { title: 'SET-UP MS', cell: ({ setupMs }) => setupMs?.toFixed(1) ?? '-', align: 'right' },
+    { title: 'RX/TX BYTES', cell: trafficText(({ rxBytes, txBytes }) => [rxBytes, txBytes]) },
+    {
+      title: 'RX/TX PACKETS',
+      cell: trafficText(({ rxPackets, txPackets }) => [rxPackets, txPackets]),
+    },
+    { title: 'ERRORS/DROPS', cell: trafficText(({ errors, drops }) => [errors, drops]) },
     { title: 'PATH', cell: ({ path }) => path.join(' → ') },
   ],
 };

@@ -47,7 +47,9 @@ NAME leaves one of them: a service, an endpoint, or the connections of a client 
               "registered": ISO 8601 or null}
   connection  {"client", "connection", "service", "endpoint", "node", "endpointNode", "mechanism", "payload",
               "state": "up", "down" or "healing", "interface", "clientAddresses": [...], "endpointAddresses": [...],
-              "mtu", "path": [names of hops], "setupMs": number or null}`,
+              "mtu", "path": [names of hops], "setupMs": number or null,
+              "traffic": {"rxBytes", "txBytes", "rxPackets", "txPackets", "errors", "drops"} or null: the counters of the
+              client's interface at the last Request, that is, refresh}`,
   options: {
     output: { type: 'string', short: 'o' },
     lab: { type: 'string' },

@@ -2,12 +2,14 @@ import { describe, expect, test } from '@jest/globals';
 import { Scope } from '@nsm/chain';
 import { elementLaws } from '@nsm/chain/testing';
 import { createFakeDatapath } from '@nsm/datapath/fake';
-import type { Connection } from '@nsm/proto';
+import { PathSegment, type Connection } from '@nsm/proto';
 import { callOf, kernel } from '../testing.ts';
 import { crossConnect } from './cross-connect.ts';
 
 const places = { client: 'inode://4/1', endpoint: 'inode://4/2' };
 const context = { ipContext: { srcIpAddrs: ['172.16.1.1/32'], dstIpAddrs: ['172.16.1.0/32'] } };
+const segment = (name: string): PathSegment =>
+  PathSegment.fromPartial({ name, id: name === 'nsc' ? 'nsc-0' : 'a' });
 const start = () => {
   const datapath = createFakeDatapath();
   const element = crossConnect({ datapath, owner: 'forwarder', underlayMtu: 1500 });
@@ -43,6 +45,37 @@ describe('cross-connect', () => {
     const made = datapath.operations.length;
     await ask(scope);
     expect(datapath.operations).toHaveLength(made);
+  });
+
+  test('tells on each request what the wire has carried, as seen from the middle', async () => {
+    const { datapath, ask } = start();
+    const scope = new Scope();
+    const path = { index: 1, pathSegments: [segment('nsc'), segment('forwarder')] };
+    const metricsOf = async () => (await ask(scope, { path })).path?.pathSegments[1]?.metrics ?? {};
+    expect(await metricsOf()).toMatchObject({
+      client_interface: 'KERNEL/nse-1',
+      server_rx_bytes: '0',
+      client_tx_packets: '0',
+    });
+    datapath.carry(places.client, 'nsm-1', {
+      txBytes: 1000n,
+      txPackets: 10n,
+      rxBytes: 7n,
+      rxDropped: 2n,
+    });
+    datapath.carry(places.endpoint, 'nse-1', {
+      rxBytes: 1000n,
+      rxPackets: 10n,
+      txBytes: 7n,
+      txErrors: 3n,
+    });
+    expect(await metricsOf()).toEqual({
+      client_interface: 'KERNEL/nse-1',
+      ...{ server_rx_bytes: '1000', server_rx_packets: '10', server_tx_bytes: '7' },
+      ...{ server_tx_packets: '0', server_errors: '0', server_drops: '2' },
+      ...{ client_tx_bytes: '1000', client_tx_packets: '10', client_rx_bytes: '7' },
+      ...{ client_rx_packets: '0', client_errors: '3', client_drops: '0' },
+    });
   });
 
   test('a refused request leaves nothing, and says what the kernel said', async () => {

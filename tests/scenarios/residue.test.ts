@@ -1,0 +1,36 @@
+import { afterEach, expect, test } from '@jest/globals';
+import { cycle } from '../worlds/cycles.ts';
+import { footprint, unchanged } from '../worlds/footprint.ts';
+import { startNetns } from '../worlds/netns.ts';
+import { twoNodes } from '../worlds/topologies.ts';
+import { eventually } from '../worlds/world.ts';
+
+const CYCLES = 300;
+/** Threads that delete links end when they had nothing to do for two seconds. */
+const IDLE_MS = 3_000;
+
+let world: Awaited<ReturnType<typeof startNetns>> | undefined;
+afterEach(async () => {
+  await world?.stop();
+  world = undefined;
+});
+
+test(`${CYCLES} wires made and closed, half of the callers giving up at a random moment, leave nothing`, async () => {
+  const started = await startNetns(
+    twoNodes('resi', '  a: { node: n1, services: [kernel://near/nsm-1, kernel://far/nsm-2] }'),
+    { tokenLifetime: '10s' },
+  );
+  world = started;
+  await started.connected('a');
+  // What is opened once for all is open after a few.
+  await cycle(started, 'a', 20, Math.random);
+  const before = await unchanged(() => footprint(started.lab), IDLE_MS);
+  const { connected, cancelled } = await cycle(started, 'a', CYCLES, Math.random);
+  expect(connected).toBeGreaterThan(CYCLES / 4);
+  expect(cancelled).toBeGreaterThan(CYCLES / 20);
+  await eventually(
+    async () => footprint(started.lab),
+    (now) => JSON.stringify(now) === JSON.stringify(before),
+    60_000,
+  );
+}, 180_000);

@@ -1,0 +1,60 @@
+import { readdirSync, readlinkSync } from 'node:fs';
+import type { Lab } from '@nsm/lab';
+
+/**
+ * Everything a mesh has in the kernel, as text without what differs between two makings of the same: links with addresses, routes and
+ * neighbours of every namespace, and descriptors of every process by kind, sockets among them.
+ */
+export function footprint(lab: Lab): string[] {
+  const namespaces = lab.plan.namespaces.flatMap(({ name }) =>
+    lab
+      .addresses(name)
+      .flatMap(linesOf)
+      .map((line) => `${name}: ${line}`),
+  );
+  const descriptors = lab
+    .processes()
+    .flatMap(({ name, pid, alive }) =>
+      alive ? descriptorsOf(pid).map((line) => `${name}: ${line}`) : [],
+    );
+  return [...namespaces, ...descriptors].sort();
+}
+
+type Interface = ReturnType<Lab['addresses']>[number];
+
+const linesOf = ({ name, kind, addresses, routes, neighbours }: Interface): string[] => [
+  `link ${name} ${kind}`,
+  ...addresses.map((address) => `address ${address} dev ${name}`),
+  ...routes.map((route) => `route ${route} dev ${name}`),
+  ...neighbours.map((neighbour) => `neighbour ${neighbour} dev ${name}`),
+];
+
+/** How many descriptors of each kind a process has: `socket 12`. */
+function descriptorsOf(pid: number): string[] {
+  const kinds = new Map<string, number>();
+  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+    const kind = kindOf(`/proc/${pid}/fd/${fd}`);
+    if (kind !== undefined) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+  }
+  return [...kinds].map(([kind, count]) => `descriptors ${kind} ${count}`);
+}
+
+/** `socket:[123]` is a socket; undefined when it was closed between the list and the look. */
+function kindOf(path: string): string | undefined {
+  try {
+    return readlinkSync(path).replace(/:\[\d+\]$/, '');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Looks until nothing has changed for `ms`: idle threads end by themselves, and what a token held goes when it ends. */
+export async function unchanged(look: () => string[], ms: number): Promise<string[]> {
+  let [last, since] = [look(), performance.now()];
+  while (performance.now() - since < ms) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const now = look();
+    if (now.join('\n') !== last.join('\n')) [last, since] = [now, performance.now()];
+  }
+  return last;
+}
