@@ -33,12 +33,12 @@ export interface Connections {
   /** Replaces what is kept of an established connection (an event from below), and tells watchers UPDATE. */
   update(id: string, change: (connection: Connection) => Connection): void;
   /**
-   * Runs `body` in the turn of an id, with what is established when it has come. What it answers, if anything, replaces the
+   * Runs `body` in the turn of an id, with what is established when it has come. The change it answers, if any, is made to the
    * connection, and watchers hear UPDATE. For work on the world that nobody requested.
    */
   inTurn(
     id: string,
-    body: (held: Held | undefined) => Promise<Connection | undefined>,
+    body: (held: Held | undefined) => Promise<((now: Connection) => Connection) | undefined>,
   ): Promise<void>;
   get(id: string): Connection | undefined;
   list(): readonly Connection[];
@@ -131,10 +131,12 @@ export function createConnections(onUndoFailure: OnUndoFailure): Connections {
     inTurn: (id, body) =>
       turn(id, async (entry) => {
         const { connection, scope } = entry;
-        const changed = await body(connection && { connection, scope });
-        if (changed === undefined || entry.connection === undefined) return;
-        entry.connection = changed;
-        emit(ConnectionEventType.UPDATE, changed);
+        const change = await body(connection && { connection, scope });
+        // Taken as it is now: an event from below may have changed it meanwhile.
+        const before = entry.connection;
+        if (change === undefined || before === undefined) return;
+        entry.connection = change(before);
+        emit(ConnectionEventType.UPDATE, entry.connection, before.state);
       }),
     get: (id) => entries.get(id)?.connection,
     list: () => [...entries.values()].flatMap(({ connection }) => (connection ? [connection] : [])),

@@ -42,7 +42,7 @@ async function start() {
   const heard: string[] = [];
   void (async () => {
     const events: AsyncIterable<ConnectionEvent> = connections.watch(
-      () => true,
+      { matches: () => true },
       new AbortController().signal,
     );
     for await (const { type, connections: some } of events)

@@ -1,5 +1,6 @@
+import type { Scope } from '@nsm/chain';
 import { endsOf, type Datapath, type Disturbance } from '@nsm/datapath';
-import { State } from '@nsm/proto';
+import { State, type Connection } from '@nsm/proto';
 import type { Connections } from './connections.ts';
 import { wireOf } from './elements/cross-connect.ts';
 
@@ -22,9 +23,14 @@ export interface RepairOptions {
  * Puts right what happened to a wire behind our back: makes the kernel match its plan again, in the connection's turn, or tells
  * watchers that it is DOWN. A wire whose namespace is gone is closed, as nobody is left to do it (contract 3.8, nsmonitor).
  */
-export const createRepair =
-  ({ connections, datapath, onRepair }: RepairOptions) =>
-  async (disturbance: Disturbance): Promise<void> => {
+export function createRepair({
+  connections,
+  datapath,
+  onRepair,
+}: RepairOptions): (disturbance: Disturbance) => Promise<void> {
+  /** Connections that were reported DOWN here. */
+  const broken = new WeakSet<Scope>();
+  return async (disturbance) => {
     const { id } = disturbance;
     let gone = false;
     let held: (() => boolean) | undefined;
@@ -41,13 +47,14 @@ export const createRepair =
       try {
         const { change } = await datapath.ensure(plan, plan);
         if (change !== 'none') onRepair({ id, outcome: 'repaired' });
-        if (now.connection.state === State.UP) return undefined;
-        return { ...now.connection, state: State.UP };
+        // What is DOWN for other reasons stays so.
+        return broken.delete(now.scope) ? withState(State.UP) : undefined;
       } catch (error) {
         gone = Error.isError(error) && 'code' in error && error.code === 'ENOENT';
         if (gone) return undefined;
         onRepair({ id, outcome: 'down', error });
-        return { ...now.connection, state: State.DOWN };
+        broken.add(now.scope);
+        return withState(State.DOWN);
       }
     });
     if (!gone || held?.() !== true) return;
@@ -55,3 +62,8 @@ export const createRepair =
     await connections.close(id, { unless: () => held?.() !== true });
     onRepair({ id, outcome: 'closed' });
   };
+}
+
+const withState =
+  (state: State) =>
+  (connection: Connection): Connection => ({ ...connection, state });
