@@ -2,6 +2,7 @@ import { difference, type EndState, wantedState } from './change.ts';
 import type { LinkState, Namespace } from './kernel.ts';
 import type { OpenEnd } from './open.ts';
 import { type End, endsOf, type Plan } from './plan.ts';
+import { policyChanges } from './policies.ts';
 
 /**
  * Turns links that are there into what the plan wants, from what `was` made of them or, without it, from what the kernel says.
@@ -16,18 +17,20 @@ export function adjust(
     const link = links[i];
     if (link === undefined) return [];
     const known = was === undefined ? undefined : endsOf(was)[i]?.end;
-    return [{ space, link, now: stateOf(space, link, known), wanted: wantedState(end, alias) }];
+    return [
+      { space, link, now: stateOf(space, link, known), wanted: wantedState(end, alias, link.kind) },
+    ];
   });
   const done: typeof steps = [];
   try {
     for (const step of steps) {
       done.push(step);
-      step.space.apply(difference(step.link, step.now, step.wanted));
+      turn(step.space, step.link, step.now, step.wanted);
     }
   } catch (error) {
     for (const { space, link, now, wanted } of done.reverse()) {
       try {
-        space.apply(difference(link, wanted, now));
+        turn(space, link, wanted, now);
       } catch {
         // Part of it was never done, so undoing it may fail; the first error is the one to know.
       }
@@ -36,10 +39,17 @@ export function adjust(
   }
 }
 
+function turn(space: Namespace, dev: LinkState, from: EndState, to: EndState): void {
+  space.apply(difference(dev, from, to));
+  // By what the kernel has after that: an address or a link that goes takes routes along, in every table.
+  if (from.policies !== undefined || to.policies !== undefined)
+    space.apply(policyChanges(space, dev, to.policies ?? []));
+}
+
 function stateOf(space: Namespace, link: LinkState, known: End | undefined): EndState {
   const { name, alias, up, mac, mtu } = link;
   // A link that is down has lost its routes, whoever took it down.
-  const { addresses, routes, neighbours } =
+  const { addresses, routes, neighbours, policies } =
     (up ? known : undefined) ?? space.programmed(link.index);
   return {
     name,
@@ -50,6 +60,7 @@ function stateOf(space: Namespace, link: LinkState, known: End | undefined): End
     addresses,
     routes,
     neighbours,
+    ...(policies === undefined ? {} : { policies }),
     sysctls: known?.sysctls ?? [],
   };
 }

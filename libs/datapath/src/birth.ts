@@ -3,6 +3,7 @@ import { codeOf } from './error.ts';
 import type { Birth, Change, Device, Kernel } from './kernel.ts';
 import type { OpenEnd } from './open.ts';
 import type { End, Plan } from './plan.ts';
+import { orphanChanges, policyChanges } from './policies.ts';
 
 /** A used index and a used name look the same (EEXIST), and an index is drawn from a billion: one more try settles which it was. */
 const ATTEMPTS = 3;
@@ -24,7 +25,9 @@ export function birth(
   try {
     ends.forEach(({ end, alias, space }, i) => {
       const dev = devices[i];
-      if (dev !== undefined) space.apply([...raise(dev, end, alias), ...programChanges(dev, end)]);
+      if (dev === undefined) return;
+      space.apply([...raise(dev, end, alias), ...programChanges(dev, end)]);
+      if (end.policies !== undefined) space.apply(policyChanges(space, dev, end.policies));
     });
     // A tunnel has no carrier to wait for.
     if (plan.link.kind === 'veth')
@@ -33,9 +36,11 @@ export function birth(
         if (dev !== undefined) space.settle(dev);
       });
   } catch (error) {
-    for (const [i, { space }] of ends.entries()) {
+    for (const [i, { space, end }] of ends.entries()) {
       const dev = devices[i];
-      if (dev !== undefined) space.apply([{ op: 'delete', dev }]);
+      if (dev === undefined) continue;
+      space.apply([{ op: 'delete', dev }]);
+      if (end.policies !== undefined) space.apply(orphanChanges(space));
     }
     throw error;
   }

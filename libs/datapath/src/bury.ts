@@ -4,6 +4,7 @@ import { codeOf } from './error.ts';
 import type { Change, Device, Kernel, LinkState, Namespace } from './kernel.ts';
 import { withNamespace } from './open.ts';
 import type { End } from './plan.ts';
+import { orphanChanges, policyChanges } from './policies.ts';
 
 /**
  * Takes one end out of service: down (traffic stops), another name (the old one is free), no addresses, and in the group that the
@@ -14,14 +15,17 @@ import type { End } from './plan.ts';
 export const bury = (
   kernel: Kernel,
   mark: Mark,
-  { netns, name, addresses, routes }: End,
+  { netns, name, addresses, routes, policies }: End,
 ): boolean =>
   withNamespace(kernel, netns, (space) => {
     const named = space.link(name);
     // A workload may have renamed it.
     const link =
       named !== undefined && isMarked(named.alias, mark) ? named : findMarked(space.links(), mark);
-    return link !== undefined && takeOut(space, link, { addresses, routes });
+    if (link !== undefined) return takeOut(space, link, { addresses, routes, policies });
+    // Rules stay when their link goes.
+    if (policies !== undefined) space.apply(orphanChanges(space));
+    return false;
   }) ?? false;
 
 /**
@@ -40,8 +44,11 @@ export const buryCounted = (kernel: Kernel, counted: CountedLink): string | unde
 function takeOut(
   space: Namespace,
   link: LinkState,
-  { addresses, routes }: Pick<End, 'addresses' | 'routes'>,
+  { addresses, routes, policies }: Pick<End, 'addresses' | 'routes'> & {
+    readonly policies?: End['policies'] | undefined;
+  },
 ): boolean {
+  if (policies !== undefined) space.apply(policyChanges(space, link, []));
   const silence =
     link.kind === 'vxlan'
       ? routes.map((route): Change => ({ op: 'no-route', dev: link, route }))
@@ -69,10 +76,14 @@ function applied(space: Namespace, link: Device, changes: readonly Change[]): bo
   }
 }
 
-/** Deletes what is buried in a namespace; waits in the kernel for about 20 ms. A namespace that is gone needs no reaping. */
+/**
+ * Deletes what is buried in a namespace, and the rules that were left behind; waits in the kernel for about 20 ms. A namespace that
+ * is gone needs no reaping.
+ */
 export const reap = (kernel: Kernel, netns: string): void =>
   withNamespace(kernel, netns, (space) => {
     space.apply([{ op: 'delete-group', group: REAPER_GROUP }]);
+    space.apply(orphanChanges(space));
   });
 
 /** The link of this end under whatever name, unless it waits for the reaper. */

@@ -21,6 +21,8 @@ export interface Census {
   readonly links: readonly CountedLink[];
   /** Removed links that wait for the reaper, by namespace. */
   readonly buried: Readonly<Record<string, number>>;
+  /** Rules of policy routes, by namespace. */
+  readonly rules: Readonly<Record<string, number>>;
 }
 
 /** Looks through every namespace that has a process or a mount; about 35 ms for 500 of them. */
@@ -30,13 +32,21 @@ export function takeCensus(
 ): Census {
   const links: CountedLink[] = [];
   const buried: Record<string, number> = {};
-  for (const netns of namespaces)
-    for (const link of withNamespace(kernel, netns, (space) => space.links()) ?? []) {
+  const rules: Record<string, number> = {};
+  for (const netns of namespaces) {
+    const found = withNamespace(kernel, netns, (space) => ({
+      links: space.links(),
+      rules: space.rules().filter(({ ours }) => ours).length,
+    }));
+    if (found === undefined) continue;
+    if (found.rules > 0) rules[netns] = found.rules;
+    for (const link of found.links) {
       const { name, index, kind, vxlan } = link;
       const tunnel = vxlan === undefined ? {} : { vni: vxlan.vni };
       const mark = parseAlias(link.alias);
       if (link.group === REAPER_GROUP) buried[netns] = (buried[netns] ?? 0) + 1;
       else if (mark !== undefined) links.push({ netns, name, index, kind, ...tunnel, ...mark });
     }
-  return { links, buried };
+  }
+  return { links, buried, rules };
 }

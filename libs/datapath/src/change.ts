@@ -1,8 +1,13 @@
+import { formatPrefix, network, parsePrefix } from '@nsm/ip';
 import type { Change, Device, Programmed } from './kernel.ts';
-import type { End, PlannedNeighbour, PlannedRoute } from './plan.ts';
+import type { End, PlannedNeighbour, PlannedPolicy, PlannedRoute } from './plan.ts';
 
-/** An end with everything that can be changed about it while its link lives. */
-export interface EndState extends Programmed {
+/** What the kernel gives a pair that nobody chose an MTU for (ETH_DATA_LEN). */
+const VETH_MTU = 1500;
+
+/** An end with everything that can be changed about it while its link lives; its policies have changes of their own. */
+export interface EndState extends Omit<Programmed, 'policies'> {
+  readonly policies?: readonly PlannedPolicy[];
   readonly name: string;
   readonly alias: string;
   readonly up: boolean;
@@ -11,8 +16,13 @@ export interface EndState extends Programmed {
   readonly sysctls: End['sysctls'];
 }
 
-/** What a plan wants an end to be. */
-export const wantedState = (end: End, alias: string): EndState => ({ ...end, alias, up: true });
+/** What a plan wants an end to be. A pair that lost its MTU gets the kernel's own back. */
+export const wantedState = (end: End, alias: string, kind: string): EndState => ({
+  ...(kind === 'veth' ? { mtu: VETH_MTU } : {}),
+  ...end,
+  alias,
+  up: true,
+});
 
 /** Everything that has to be set on a link that was just born. */
 export function programChanges(dev: Device, end: End): Change[] {
@@ -37,7 +47,7 @@ export function difference(dev: Device, now: EndState, wanted: EndState): Change
   const first = gone.filter(
     (address) => isSix(address) && wanted.addresses.some((other) => host(other) === host(address)),
   );
-  const lostFour = gone.some((address) => !isSix(address));
+  const perilous = sharesSubnet(gone, wanted.addresses);
   // A link that changes its own address forgets its neighbours, permanent ones too (neigh_changeaddr).
   const known = now.mac === wanted.mac ? now.neighbours : [];
   const stay = {
@@ -45,6 +55,7 @@ export function difference(dev: Device, now: EndState, wanted: EndState): Change
     neighbours: new Set(wanted.neighbours.map(({ to }) => to)),
   };
   return [
+    ...(now.mac === wanted.mac ? [] : announcements(now.name)),
     ...settings(dev, now, wanted),
     ...without(wanted.sysctls, now.sysctls).map((sysctl): Change => ({ op: 'sysctl', sysctl })),
     ...first.map((address): Change => ({ op: 'no-address', dev, address })),
@@ -61,12 +72,20 @@ export function difference(dev: Device, now: EndState, wanted: EndState): Change
     })),
     ...noNeighbours(dev, now.neighbours, stay.neighbours),
     ...noRoutes(dev, now.routes, stay.routes),
+    ...(perilous ? [promoteSecondaries(wanted.name)] : []),
     ...gone
       .filter((address) => !first.includes(address))
       .map((address): Change => ({ op: 'no-address', dev, address })),
-    ...(lostFour ? again(dev, wanted) : []),
+    ...(perilous || lastFour(now, wanted) ? again(dev, wanted) : []),
   ];
 }
+
+/** The link tells its neighbours of a new hardware address, who would otherwise find out after half a minute (ip-sysctl). */
+const announcements = (name: string): Change[] =>
+  [`ipv4/conf/${name}/arp_notify`, `ipv6/conf/${name}/ndisc_notify`].map((path) => ({
+    op: 'sysctl',
+    sysctl: { path: `net/${path}`, value: '1', optional: true },
+  }));
 
 function settings(dev: Device, now: EndState, wanted: EndState): Change[] {
   const to = {
@@ -79,9 +98,25 @@ function settings(dev: Device, now: EndState, wanted: EndState): Change[] {
   return Object.keys(to).length === 0 ? [] : [{ op: 'set', dev, to }];
 }
 
+/** Whether an IPv4 address that goes may be the primary one of a subnet in which others stay: those would go with it. */
+const sharesSubnet = (gone: readonly string[], stay: readonly string[]): boolean => {
+  const subnets = new Set(stay.filter((address) => !isSix(address)).map(subnet));
+  return gone.some((address) => !isSix(address) && subnets.has(subnet(address)));
+};
+
+const lastFour = (now: EndState, wanted: EndState): boolean =>
+  now.addresses.some((address) => !isSix(address)) &&
+  !wanted.addresses.some((address) => !isSix(address));
+
+/** Another address of the subnet takes the place of the primary one, without a moment in which there is none (devinet.c). */
+const promoteSecondaries = (name: string): Change => ({
+  op: 'sysctl',
+  sysctl: { path: `net/ipv4/conf/${name}/promote_secondaries`, value: '1', optional: true },
+});
+
 /**
- * The kernel drops secondary addresses with the primary one of their subnet, and with the last address every IPv4 route and neighbour
- * (fib_disable_ip). Asking again for what shall stay brings them back.
+ * With the last address the kernel drops every IPv4 route and neighbour (fib_disable_ip), and where secondary addresses are not
+ * promoted they go with the primary one. Asking again for what shall stay brings them back.
  */
 const again = (dev: Device, wanted: EndState): Change[] => [
   ...wanted.addresses
@@ -123,4 +158,5 @@ const canonical = (value: unknown): string =>
     : JSON.stringify(value);
 
 const isSix = (address: string): boolean => address.includes(':');
+const subnet = (address: string): string => formatPrefix(network(parsePrefix(address)));
 const host = (address: string): string => address.split('/')[0] ?? '';

@@ -1,7 +1,7 @@
 import { formatAddress, formatPrefix, network, parseAddress, parsePrefix } from '@nsm/ip';
 import { parseNetns } from '@nsm/netlink';
 import { formatAlias, isTombstone } from './alias.ts';
-import { type End, endsOf, type Plan, type Vxlan } from './plan.ts';
+import { type End, endsOf, type Plan, type PlannedPolicy, type Vxlan } from './plan.ts';
 
 /** A plan cannot be made or carried out as asked. `field` names the value that is wrong, the message says what to do. */
 export class PlanError extends Error {
@@ -16,6 +16,8 @@ export class PlanError extends Error {
 
 const MAX_VNI = 0xffffff;
 const ALIAS_BYTES = 255;
+/** Their rules stand in a row, and there is room for so many (see policies.ts). */
+const MAX_POLICIES = 2_048;
 /** RFC 791: what every link has to carry. The kernel's limit for veth and vxlan is 65535. */
 const MTU = { min: 68, max: 65535 } as const;
 
@@ -102,6 +104,28 @@ function checkEnd(side: string, end: End): void {
     canonical(`${side}.neighbours`, neighbour.to, addressText);
     checkMac(`${side}.neighbours`, neighbour.mac);
   }
+  const { policies = [] } = end;
+  if (policies.length > MAX_POLICIES)
+    throw new PlanError(
+      `${side}.policies`,
+      `${policies.length} of them: a wire has at most ${MAX_POLICIES}`,
+    );
+  for (const policy of policies) checkPolicy(`${side}.policies`, policy);
+}
+
+function checkPolicy(field: string, { from, routes }: PlannedPolicy): void {
+  if (from !== undefined) canonical(field, from, networkText);
+  if (routes.length === 0)
+    throw new PlanError(field, 'one has no routes: its packets would go nowhere');
+  for (const { to, via } of routes) {
+    canonical(field, to, networkText);
+    if (via !== undefined) canonical(field, via, addressText);
+  }
+  const families = new Set(
+    [from, ...routes.map(({ to }) => to)].map((text) => text?.includes(':')),
+  );
+  families.delete(undefined);
+  if (families.size > 1) throw new PlanError(field, 'one has both families: make two of it');
 }
 
 function checkTunnel({ vni, local, remote, port }: Vxlan): void {

@@ -199,7 +199,10 @@ describe('a local wire', () => {
   });
 
   test('is undone when its programming fails half way', async () => {
-    const plan = localPlan(places);
+    const policies = [{ from: '', proto: '6', dstPort: '80', srcPort: '', routes: [] }];
+    const plan = localPlan(places, {
+      context: context(['172.16.1.1/32'], ['172.16.1.0/32'], { policies }),
+    });
     const text = JSON.stringify(plan).replace(
       '"to":"172.16.1.1/32","scope"',
       '"to":"172.16.1.1/32","via":"192.0.2.1","scope"',
@@ -208,6 +211,32 @@ describe('a local wire', () => {
       name: 'DatapathError',
     });
     expect([links('client'), links('endpoint')]).toEqual([['lo'], ['lo']]);
+    expect((await datapath.census()).rules).toEqual({});
+  });
+
+  test('leaves no rule of a policy when its link was deleted, whoever removes it then', async () => {
+    const policies = [{ from: '', proto: '6', dstPort: '80', srcPort: '', routes: [] }];
+    const plan = localPlan(places, {
+      context: context(['172.16.1.1/32'], ['172.16.1.0/32'], { policies }),
+    });
+    const deleteLink = (): void =>
+      withRtnetlink(path('client'), (rtnetlink) =>
+        rtnetlink.request([linkDelete(getLink(rtnetlink, 'nsm-1')!)]),
+      );
+    await datapath.ensure(plan);
+    deleteLink();
+    await datapath.ensure(plan, plan);
+    expect((await datapath.census()).rules).toEqual({ [places.client]: 1 });
+    // Another wire of the namespace: its reaper takes what is left.
+    const other = localPlan(places, { id: 'c2', name: 'nsm-2' });
+    deleteLink();
+    await datapath.ensure(other);
+    expect((await datapath.census()).rules).toEqual({ [places.client]: 1 });
+    await datapath.remove(other);
+    await datapath.close();
+    datapath = createDatapath();
+    expect((await datapath.census()).rules).toEqual({});
+    await reaped('client', 'endpoint');
   });
 
   test('names the namespace that is gone, and removing it there is no error', async () => {

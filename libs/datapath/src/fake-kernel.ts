@@ -1,8 +1,19 @@
 import { contains, formatPrefix, network, parseAddress, parsePrefix } from '@nsm/ip';
 import { type Counters, NetlinkError, type NetlinkEvent } from '@nsm/netlink';
 import { DatapathError } from './error.ts';
-import type { Birth, Change, Device, Kernel, LinkState, Namespace, Tunnel } from './kernel.ts';
+import { createFakeRules, type FakeRules } from './fake-rules.ts';
+import type {
+  Birth,
+  Change,
+  Device,
+  Kernel,
+  LinkState,
+  Namespace,
+  TableRoute,
+  Tunnel,
+} from './kernel.ts';
 import type { PlannedNeighbour, PlannedRoute } from './plan.ts';
+import { policiesOf } from './policies.ts';
 
 /** A kernel in memory: as strict as the real one about what reconciling relies on (names, indexes, tunnel numbers, pairs). */
 export interface FakeKernel extends Kernel {
@@ -28,6 +39,7 @@ interface Entry {
   state: LinkState;
   addresses: string[];
   routes: PlannedRoute[];
+  tableRoutes: TableRoute[];
   neighbours: PlannedNeighbour[];
   /** The other end of a pair. */
   pair?: { readonly netns: string; readonly index: number };
@@ -51,6 +63,7 @@ const NOTHING: Counters = {
 /** An empty kernel in which every namespace exists until it is removed. */
 export function createFakeKernel(): FakeKernel {
   const spaces = new Map<string, Map<number, Entry>>([[HOME, new Map()]]);
+  const rules = new Map<string, FakeRules>();
   const gone = new Set<string>();
   const operations: string[] = [];
   const sysctls = new Map<string, string>();
@@ -68,6 +81,11 @@ export function createFakeKernel(): FakeKernel {
     spaces.set(netns, links);
     return links;
   };
+  const rulesOf = (netns: string): FakeRules => {
+    const known = rules.get(netns) ?? createFakeRules();
+    rules.set(netns, known);
+    return known;
+  };
   const add = (netns: string, birth: Birth, kind: string, tunnel?: Tunnel): Entry => {
     const links = linksOf(netns);
     const words = `ip -n ${netns} link add ${birth.name} type ${kind}`;
@@ -78,6 +96,7 @@ export function createFakeKernel(): FakeKernel {
       state: tunnel === undefined ? base : { ...base, vxlan: tunnel },
       addresses: [],
       routes: [],
+      tableRoutes: [],
       neighbours: [],
     };
     links.set(index, entry);
@@ -135,6 +154,7 @@ export function createFakeKernel(): FakeKernel {
     if (change.op === 'add-veth' || change.op === 'add-vxlan') born(netns, change);
     else if (change.op === 'sysctl')
       sysctls.set(`${netns} ${change.sysctl.path}`, change.sysctl.value);
+    else if ('rule' in change) rulesOf(netns).apply(change);
     else if (change.op === 'delete-group') {
       for (const entry of [...links.values()])
         if (entry.state.group === change.group) drop(netns, entry);
@@ -147,8 +167,13 @@ export function createFakeKernel(): FakeKernel {
         throw noDevice(netns, change.dev);
     }
   };
+  const policyState = (netns: string): Pick<Namespace, 'rules' | 'tableRoutes'> => ({
+    rules: () => rulesOf(netns).list(),
+    tableRoutes: () => [...linksOf(netns).values()].flatMap(({ tableRoutes }) => tableRoutes),
+  });
   const open = (netns: string): Namespace => ({
     netns,
+    ...policyState(netns),
     link: (by) =>
       typeof by === 'number' ? linksOf(netns).get(by)?.state : named(linksOf(netns), by)?.state,
     links: () => [...linksOf(netns).values()].map(({ state }) => state),
@@ -161,7 +186,8 @@ export function createFakeKernel(): FakeKernel {
       return {
         addresses: [...addresses],
         routes: [...routes],
-        neighbours: neighbours.filter(({ state }) => state === 'permanent'),
+        neighbours: [...neighbours],
+        ...policiesOf(policyState(netns), index),
       };
     },
     apply: (changes) => {
@@ -223,6 +249,7 @@ export function createFakeKernel(): FakeKernel {
       for (const entry of [...linksOf(netns).values()]) drop(netns, entry);
       gone.add(netns);
       spaces.delete(netns);
+      rules.delete(netns);
       for (const listener of listeners) listener({ event: 'no-netns', nsid: nsidOf(netns) });
     },
     namespaces: () => [...spaces.keys()].filter((netns) => netns !== HOME && !gone.has(netns)),
@@ -239,7 +266,10 @@ function routeOut(links: ReadonlyMap<number, Entry>, dst: string): Entry | undef
     .toSorted((a, b) => b.prefix.length - a.prefix.length)[0]?.entry;
 }
 
-type LinkOp = Exclude<Change, { op: 'add-veth' | 'add-vxlan' | 'sysctl' | 'delete-group' }>;
+type LinkOp = Exclude<
+  Change,
+  { op: 'add-veth' | 'add-vxlan' | 'sysctl' | 'delete-group' | 'rule' | 'no-rule' }
+>;
 
 function onLink(
   netns: string,
@@ -266,6 +296,7 @@ function onLink(
       // The kernel flushes IPv6 addresses and all routes of a link that goes down.
       if (to.up === false) {
         entry.routes = [];
+        entry.tableRoutes = [];
         entry.addresses = entry.addresses.filter((address) => !isSix(address));
         entry.neighbours = [];
       }
@@ -289,10 +320,10 @@ function onLink(
           `ip -n ${netns} route replace ${change.route.to} dev ${entry.state.name}`,
           'ENETDOWN',
         );
-      entry.routes = [...entry.routes.filter(({ to }) => to !== change.route.to), change.route];
+      replaceRoute(entry, change.route, change.table, [change.route]);
       return;
     case 'no-route':
-      entry.routes = entry.routes.filter(({ to }) => to !== change.route.to);
+      replaceRoute(entry, change.route, change.table, []);
       return;
     case 'neighbour':
       entry.neighbours = [
@@ -306,6 +337,23 @@ function onLink(
   }
 }
 
+/** A table has a destination once, whatever its way. */
+function replaceRoute(
+  entry: Entry,
+  { to }: PlannedRoute,
+  table: number | undefined,
+  by: readonly PlannedRoute[],
+): void {
+  const { index } = entry.state;
+  if (table === undefined)
+    entry.routes = [...entry.routes.filter((route) => route.to !== to), ...by];
+  else
+    entry.tableRoutes = [
+      ...entry.tableRoutes.filter((other) => other.table !== table || other.route.to !== to),
+      ...by.map((route) => ({ table, index, route })),
+    ];
+}
+
 /** As the kernel does, an IPv4 address takes the later ones of its subnet along, and the last one the routes and neighbours. */
 function removeAddress(entry: Entry, address: string): void {
   const at = entry.addresses.indexOf(address);
@@ -316,6 +364,7 @@ function removeAddress(entry: Entry, address: string): void {
   entry.addresses = entry.addresses.filter((other, i) => !goes(other, i));
   if (isSix(address) || entry.addresses.some((other) => !isSix(other))) return;
   entry.routes = entry.routes.filter(({ to }) => isSix(to));
+  entry.tableRoutes = entry.tableRoutes.filter(({ route }) => isSix(route.to));
   entry.neighbours = entry.neighbours.filter(({ to }) => isSix(to));
 }
 

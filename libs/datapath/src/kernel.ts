@@ -1,5 +1,12 @@
 import type { Counters } from '@nsm/netlink';
-import type { End, PlannedNeighbour, PlannedRoute, Sysctl } from './plan.ts';
+import type {
+  End,
+  PlannedNeighbour,
+  PlannedPolicy,
+  PlannedRoute,
+  Selector,
+  Sysctl,
+} from './plan.ts';
 
 /** What reconciling needs of a kernel: narrow enough for a fake to be honest. Everything is synchronous. */
 export interface Kernel {
@@ -21,6 +28,10 @@ export interface Namespace {
   links(): LinkState[];
   /** What is programmed on a link, without what the kernel puts there by itself. */
   programmed(index: number): Programmed;
+  /** The rules of everybody, both families, as far as they look into a table. */
+  rules(): PolicyRule[];
+  /** The routes of everybody in other tables than the three that every namespace has. */
+  tableRoutes(): TableRoute[];
   /**
    * Makes changes in order, in as few calls as it can. The kernel goes on after a refusal.
    * @throws Error with the code of the first change that was refused; removing what is not there is no refusal
@@ -59,7 +70,33 @@ export interface Tunnel {
 }
 
 /** What the kernel has on a link, in the texts of a plan. */
-export type Programmed = Pick<End, 'addresses' | 'routes' | 'neighbours'>;
+export interface Programmed extends Pick<End, 'addresses' | 'routes' | 'neighbours'> {
+  /** Absent: none. */
+  readonly policies?: readonly InstalledPolicy[];
+}
+
+/** A policy as the kernel has it: the rule, and the routes of its table that leave by one link. */
+export interface InstalledPolicy extends PlannedPolicy {
+  readonly table: number;
+  readonly priority: number;
+}
+
+/** A rule that sends packets to a table. */
+export interface PolicyRule extends Selector {
+  readonly family: 4 | 6;
+  readonly table: number;
+  /** The lower, the earlier it is tried. */
+  readonly priority: number;
+  /** Whether the mesh made it, whoever's wire it is for. */
+  readonly ours: boolean;
+}
+
+/** A route of a table, and the link it leaves by. */
+export interface TableRoute {
+  readonly table: number;
+  readonly index: number;
+  readonly route: PlannedRoute;
+}
 
 /** A link at its birth. */
 export interface Birth {
@@ -104,7 +141,14 @@ export type Change =
   | { readonly op: 'delete'; readonly dev: Device }
   | { readonly op: 'delete-group'; readonly group: number }
   | { readonly op: 'address' | 'no-address'; readonly dev: Device; readonly address: string }
-  | { readonly op: 'route' | 'no-route'; readonly dev: Device; readonly route: PlannedRoute }
+  | {
+      readonly op: 'route' | 'no-route';
+      readonly dev: Device;
+      readonly route: PlannedRoute;
+      /** @default the main one */
+      readonly table?: number;
+    }
+  | { readonly op: 'rule' | 'no-rule'; readonly rule: Omit<PolicyRule, 'ours'> }
   | {
       readonly op: 'neighbour' | 'no-neighbour';
       readonly dev: Device;

@@ -17,6 +17,7 @@ import {
   openRtnetlink,
   parseNetns,
   type Rtnetlink,
+  RTPROT_NSM,
   RTPROT_STATIC,
   withRtnetlink,
   writeSysctl,
@@ -25,7 +26,9 @@ import { PlanError } from './check.ts';
 import { DatapathError, failureOf } from './error.ts';
 import type { Change, Kernel, LinkState, Namespace, Programmed } from './kernel.ts';
 import type { Sysctl } from './plan.ts';
+import { policiesOf } from './policies.ts';
 import { requestOf } from './request.ts';
+import { plannedRoute, rulesOf, tableRoutesOf } from './rule-state.ts';
 
 /** Interface indexes we choose: far above those the kernel hands out, and enough of them that drawing one twice is news. */
 const INDEXES = { min: 0x2000_0000, max: 0x7000_0000 } as const;
@@ -50,7 +53,9 @@ export function createNetlinkKernel(): Kernel {
         return link && stateOf(link);
       },
       links: () => listLinks(rtnetlink).map(stateOf),
-      programmed: (index) => programmedOn(rtnetlink, index),
+      programmed: (index) => programmedOn(rtnetlink, space, index),
+      rules: () => rulesOf(rtnetlink),
+      tableRoutes: () => tableRoutesOf(rtnetlink),
       apply: (changes) => applyAll(rtnetlink, changes, netns, fd, fdOf),
       settle: ({ index }) => awaitLink(rtnetlink, index),
       leave: () => {
@@ -150,19 +155,16 @@ function stateOf({ vxlan, ...link }: Link): LinkState {
   };
 }
 
-/** Global addresses, static routes and permanent neighbours: the kernel adds the others by itself. */
-const programmedOn = (rtnetlink: Rtnetlink, index: number): Programmed => ({
+/** Global addresses, static routes, our neighbours and rules: the kernel adds the others by itself. */
+const programmedOn = (rtnetlink: Rtnetlink, space: Namespace, index: number): Programmed => ({
   addresses: listAddresses(rtnetlink, index)
     .filter(({ scope }) => scope === 0)
     .map(({ address }) => formatPrefix(address)),
   routes: listRoutes(rtnetlink, index)
     .filter(({ protocol, type }) => protocol === RTPROT_STATIC && type === 1)
-    .map(({ to, via, scope }) => ({
-      to: formatPrefix(to),
-      ...(via === undefined ? {} : { via: formatAddress(via) }),
-      ...(scope === 'link' ? { scope } : {}),
-    })),
+    .map(plannedRoute),
   neighbours: listNeighbours(rtnetlink, index)
-    .filter(({ state }) => state === 'permanent')
+    .filter(({ state, protocol }) => state === 'permanent' || protocol === RTPROT_NSM)
     .map(({ to, mac, state }) => ({ to: formatAddress(to), mac, state })),
+  ...policiesOf(space, index),
 });

@@ -4,7 +4,7 @@ import { checkPlan, PlanError } from './check.ts';
 import { type End, endsOf, type Plan, samePlan, sameWire } from './plan.ts';
 import { planFrom, vxlanMtu } from './plan-from.ts';
 import { context, localPlan, remotePlan } from './testing.ts';
-import type { Wire } from './wire.ts';
+import type { Wire, WirePolicy } from './wire.ts';
 
 const places = { client: 'inode://4/1', endpoint: 'inode://4/2' };
 const kernel = { type: 'KERNEL', parameters: { inodeURL: 'inode://4/1', name: 'nsm-1' } };
@@ -79,6 +79,42 @@ describe('a plan', () => {
       { to: 'fd01::/64', via: 'fd00::' },
       { to: '10.7.0.0/16', via: '172.16.1.9' },
     ]);
+  });
+
+  test('gives the client its policies, each of one family and with routes', () => {
+    const policy = { from: '', proto: '', dstPort: '', srcPort: '', routes: [] };
+    const policies = [
+      { ...policy, from: '172.16.1.1/24', proto: '6', dstPort: '80', srcPort: '1000-2000' },
+      { ...policy, from: 'fd00::1/128' },
+      {
+        ...policy,
+        proto: '0',
+        routes: [
+          { prefix: '10.1.2.3/16', nextHop: '' },
+          { prefix: 'fd07::/64', nextHop: 'fd00::9' },
+          { prefix: '172.16.1.0/32', nextHop: '' },
+        ],
+      },
+    ];
+    const [one, other] = ends(
+      localPlan(places, {
+        context: context(['172.16.1.1/32'], ['172.16.1.0/32', 'fd00::/128'], { policies }),
+      }),
+    );
+    expect(one?.policies).toEqual([
+      {
+        from: '172.16.1.0/24',
+        proto: 6,
+        srcPorts: [1000, 2000],
+        dstPorts: [80, 80],
+        routes: [{ to: '0.0.0.0/0', via: '172.16.1.0' }],
+      },
+      { from: 'fd00::1/128', routes: [{ to: '::/0', via: 'fd00::' }] },
+      { routes: [{ to: '10.1.0.0/16', via: '172.16.1.0' }, { to: '172.16.1.0/32' }] },
+      { routes: [{ to: 'fd07::/64', via: 'fd00::9' }] },
+    ]);
+    expect(other?.policies).toBeUndefined();
+    expect(client(localPlan(places)).policies).toBeUndefined();
   });
 
   test('asks for neighbours by MAC on ETHERNET only where the context says so', () => {
@@ -163,6 +199,11 @@ describe('a plan is refused', () => {
   const tunnel = (parameters: Record<string, string>): Partial<Wire> => ({
     endpoint: { ...vxlan, parameters: { ...vxlan.parameters, ...parameters } },
   });
+  const policy = (more: Partial<WirePolicy>): Partial<Wire> => ({
+    context: context([], [], {
+      policies: [{ from: '', proto: '', dstPort: '', srcPort: '', routes: [], ...more }],
+    }),
+  });
   test.each<[string, Partial<Wire>, string, string]>([
     ['a mechanism is missing', { client: undefined }, 'client', 'no mechanism was agreed'],
     [
@@ -239,6 +280,42 @@ describe('a plan is refused', () => {
       { context: context([], [], { ipNeighbors: [{ ip: '10.0.0.1', hardwareAddress: 'x' }] }) },
       'context.ipContext.ipNeighbors',
       'is not a unicast MAC address',
+    ],
+    [
+      'the source of a policy is none',
+      policy({ from: '10.0.0.1' }),
+      'context.ipContext.policies[0].from',
+      'not an IP prefix: "10.0.0.1"',
+    ],
+    [
+      'the protocol of a policy is a name',
+      policy({ proto: 'tcp' }),
+      'context.ipContext.policies[0].proto',
+      '"tcp" is not an IP protocol number: write 6 for TCP',
+    ],
+    [
+      'a port of a policy is none',
+      policy({ dstPort: '80,81' }),
+      'context.ipContext.policies[0].dstPort',
+      'port range should be in format start-end: "80,81"',
+    ],
+    [
+      'the ports of a policy are none of the kernel’s',
+      policy({ srcPort: '1-65535' }),
+      'context.ipContext.policies[0].srcPort',
+      'from 1 to 65534',
+    ],
+    [
+      'the ports of a policy fall',
+      policy({ srcPort: '90-80' }),
+      'context.ipContext.policies[0].srcPort',
+      'it has to rise',
+    ],
+    [
+      'a policy is from one family to another',
+      policy({ from: '10.0.0.1/32', routes: [{ prefix: 'fd00::/64', nextHop: '' }] }),
+      'context.ipContext.policies[0].routes',
+      'fd00::/64 is no destination of packets from 10.0.0.1/32',
     ],
     [
       'the MTU is too small for IPv6',

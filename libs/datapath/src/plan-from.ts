@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { formatAddress, formatPrefix, parseAddress } from '@nsm/ip';
 import { checkMac, checkMtu, checkPlan, PlanError } from './check.ts';
 import type { End, Plan, Side, Sysctl, Vxlan } from './plan.ts';
+import { policiesFrom } from './policy-from.ts';
 import { neighboursOf, sideContext } from './side.ts';
 import type { Wire, WireMechanism } from './wire.ts';
 
@@ -117,9 +118,12 @@ function endFrom(
     );
   const name = parameters['name'] ?? '';
   const { own, peers, routes } = sideContext(side, wire.context);
+  // Contract 5.4: policies are the client's.
+  const policies =
+    side === 'client' ? policiesFrom(wire.context?.ipContext?.policies ?? [], peers) : [];
   const six =
     [...own, ...peers].some(({ family }) => family === 6) ||
-    routes.some(({ to }) => to.includes(':'));
+    [...routes, ...policies.flatMap((policy) => policy.routes)].some(({ to }) => to.includes(':'));
   if (six && mtu > 0 && mtu < IPV6_MIN_MTU)
     throw new PlanError(
       'context.MTU',
@@ -134,6 +138,7 @@ function endFrom(
     routes,
     neighbours: neighboursOf(wire.context, peers, peerMac),
     sysctls: sysctlsOf(name, six, side === 'endpoint' && parameters['routeLocalNet'] === 'true'),
+    ...(policies.length > 0 ? { policies } : {}),
     ...(!six && !isEthernet(wire) ? { noLinkLocal: true } : {}),
   };
 }

@@ -48,6 +48,8 @@ export interface End {
   readonly routes: readonly PlannedRoute[];
   readonly neighbours: readonly PlannedNeighbour[];
   readonly sysctls: readonly Sysctl[];
+  /** In the order in which they are tried. Absent: none. */
+  readonly policies?: readonly PlannedPolicy[];
   /** No link-local IPv6 address: a wire that carries IPv4 packets only needs none, and each one slows its namespace down. */
   readonly noLinkLocal?: boolean;
 }
@@ -60,6 +62,29 @@ export interface PlannedRoute {
   readonly via?: string;
   readonly scope?: 'link';
 }
+
+/**
+ * Packets of the namespace that are routed by a table of their own (contract 5.4): a rule, and the routes of its table, all out of
+ * this link and of one family. Which table that is, is chosen in the kernel and found again there.
+ */
+export interface PlannedPolicy extends Selector {
+  /** At least one. */
+  readonly routes: readonly PlannedRoute[];
+}
+
+/** What packets a policy is for; what is absent fits every packet. */
+export interface Selector {
+  /** The source: masked `address/length` */
+  readonly from?: string;
+  /** IP protocol number, 1..255 */
+  readonly proto?: number;
+  /** First and last port, both included, 1..65534 */
+  readonly srcPorts?: PortRange;
+  readonly dstPorts?: PortRange;
+}
+
+/** First and last. */
+export type PortRange = readonly [number, number];
 
 /** The link-layer address of a neighbour. */
 export interface PlannedNeighbour {

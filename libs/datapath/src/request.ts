@@ -11,11 +11,14 @@ import {
   type Route,
   routeDelete,
   routeReplace,
+  type Rule,
+  ruleAdd,
+  ruleDelete,
   vethAdd,
   vxlanAdd,
 } from '@nsm/netlink';
-import type { Change, Namespace } from './kernel.ts';
-import type { PlannedRoute } from './plan.ts';
+import type { Change, Namespace, PolicyRule } from './kernel.ts';
+import type { PlannedRoute, PortRange } from './plan.ts';
 
 /** The netlink message of a change. `fdOf` gives the descriptor of an open namespace. */
 export function requestOf(
@@ -41,9 +44,13 @@ export function requestOf(
     case 'no-address':
       return addressDelete(change.dev, parsePrefix(change.address));
     case 'route':
-      return routeReplace(change.dev, routeOf(change.route));
+      return routeReplace(change.dev, routeOf(change.route, change.table));
     case 'no-route':
-      return routeDelete(change.dev, routeOf(change.route));
+      return routeDelete(change.dev, routeOf(change.route, change.table));
+    case 'rule':
+      return ruleAdd(ruleOf(change.rule));
+    case 'no-rule':
+      return ruleDelete(ruleOf(change.rule));
     case 'neighbour': {
       const { to, mac, state } = change.neighbour;
       return neighbourReplace(change.dev, { to: parseAddress(to), mac, state });
@@ -53,9 +60,22 @@ export function requestOf(
   }
 }
 
-const routeOf = ({ to, via, scope }: PlannedRoute): Route => ({
+const routeOf = ({ to, via, scope }: PlannedRoute, table: number | undefined): Route => ({
   to: parsePrefix(to),
   // No address on the link says that the gateway is there (contract 5.3).
   ...(via === undefined ? {} : { via: parseAddress(via), onlink: true }),
   ...(scope === undefined ? {} : { scope }),
+  ...(table === undefined ? {} : { table }),
 });
+
+const ruleOf = (rule: Omit<PolicyRule, 'ours'>): Rule => ({
+  family: rule.family,
+  ...(rule.from === undefined ? {} : { from: parsePrefix(rule.from) }),
+  ...(rule.proto === undefined ? {} : { ipproto: rule.proto }),
+  ...(rule.srcPorts === undefined ? {} : { sport: portsOf(rule.srcPorts) }),
+  ...(rule.dstPorts === undefined ? {} : { dport: portsOf(rule.dstPorts) }),
+  table: rule.table,
+  priority: rule.priority,
+});
+
+const portsOf = ([start, end]: PortRange): Rule['sport'] & {} => ({ start, end });

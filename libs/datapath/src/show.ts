@@ -1,4 +1,4 @@
-import type { Kernel, LinkState } from './kernel.ts';
+import type { Kernel, LinkState, Namespace, PolicyRule, Programmed } from './kernel.ts';
 import { withNamespace } from './open.ts';
 
 /**
@@ -8,15 +8,17 @@ import { withNamespace } from './open.ts';
 export function showNamespaces(kernel: Kernel, labels: Readonly<Record<string, string>>): string[] {
   return Object.entries(labels).flatMap(([label, netns]) => [
     ...(withNamespace(kernel, netns, (space) =>
-      space
-        .links()
-        .filter(({ name }) => name !== 'lo')
-        .toSorted((a, b) => (a.name < b.name ? -1 : 1))
-        .flatMap((link) => [
-          ...showLink(link),
-          ...showProgrammed(link, space.programmed(link.index)),
-        ])
-        .map((words) => `ip -n ${label} ${words}`),
+      [
+        ...space
+          .links()
+          .filter(({ name }) => name !== 'lo')
+          .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+          .flatMap((link) => [
+            ...showLink(link),
+            ...showProgrammed(link, space.programmed(link.index)),
+          ]),
+        ...showRules(space),
+      ].map((words) => `ip -n ${label} ${words}`),
     ) ?? [`# ${label} is gone`]),
   ]);
 }
@@ -34,19 +36,47 @@ function showLink({ name, mac, mtu, kind, vxlan, alias, up }: LinkState): string
 
 function showProgrammed(
   { name }: LinkState,
-  { addresses, routes, neighbours }: ReturnType<ReturnType<Kernel['home']>['programmed']>,
+  { addresses, routes, neighbours, policies = [] }: Programmed,
 ): string[] {
-  return [
-    ...addresses.map((address) => `addr add ${address} dev ${name}`).toSorted(),
-    ...routes
+  const showRoutes = (list: Programmed['routes'], table?: number): string[] =>
+    list
       .map(
         ({ to, via, scope }) =>
-          `route add ${to}${option('via', via)} dev ${name}${option('scope', scope)}`,
+          `route add ${to}${option('via', via)} dev ${name}${option('scope', scope)}${option('table', table)}`,
+      )
+      .toSorted();
+  return [
+    ...addresses.map((address) => `addr add ${address} dev ${name}`).toSorted(),
+    ...showRoutes(routes),
+    ...neighbours
+      .map(
+        ({ to, mac, state }) =>
+          `neigh add ${to} lladdr ${mac} dev ${name}${state === 'permanent' ? '' : ` nud ${state}`}`,
       )
       .toSorted(),
-    ...neighbours.map(({ to, mac }) => `neigh add ${to} lladdr ${mac} dev ${name}`).toSorted(),
+    ...policies.flatMap((policy) => showRoutes(policy.routes, policy.table)),
   ];
 }
 
-const option = (word: string, value: string | undefined): string =>
+/** The mesh's, in the order in which they are tried. */
+const showRules = (space: Namespace): string[] =>
+  space
+    .rules()
+    .filter(({ ours }) => ours)
+    .toSorted((a, b) => a.family - b.family || a.priority - b.priority)
+    .map(showRule);
+
+const showRule = ({
+  family,
+  from,
+  proto,
+  srcPorts,
+  dstPorts,
+  table,
+  priority,
+}: PolicyRule): string =>
+  `${family === 6 ? '-6 ' : ''}rule add${option('from', from)}${option('ipproto', proto)}` +
+  `${option('sport', srcPorts?.join('-'))}${option('dport', dstPorts?.join('-'))} table ${table} priority ${priority}`;
+
+const option = (word: string, value: string | number | undefined): string =>
   value === undefined ? '' : ` ${word} ${value}`;

@@ -73,22 +73,27 @@ function routesOf(
       to: formatPrefix(network(peer)),
       ...(peer.family === 4 ? { scope: 'link' } : {}),
     }));
-  const asked = given.map(({ prefix, nextHop }, i): PlannedRoute => {
-    const at = `${field}[${i}]`;
-    const to = read(`${at}.prefix`, prefix, parsePrefix);
-    const via =
-      nextHop === '' ? derivedHop(to, peers) : read(`${at}.nextHop`, nextHop, parseAddress);
-    if (via !== undefined && via.family !== to.family)
-      throw new PlanError(
-        `${at}.nextHop`,
-        `${nextHop} cannot be the next hop to ${prefix}: both have to be of one family`,
-      );
-    return {
-      to: formatPrefix(network(to)),
-      ...(via === undefined ? {} : { via: formatAddress(via) }),
-    };
-  });
+  const asked = given.map((route, i) => routeFrom(`${field}[${i}]`, route, peers));
   return lastPer([...toPeers, ...asked], ({ to }) => to);
+}
+
+/** Contract 5.3: a route without a next hop goes through the first peer of its family, unless a peer's prefix contains it. */
+export function routeFrom(
+  at: string,
+  { prefix, nextHop }: WireRoute,
+  peers: readonly Prefix[],
+): PlannedRoute {
+  const to = read(`${at}.prefix`, prefix, parsePrefix);
+  const via = nextHop === '' ? derivedHop(to, peers) : read(`${at}.nextHop`, nextHop, parseAddress);
+  if (via !== undefined && via.family !== to.family)
+    throw new PlanError(
+      `${at}.nextHop`,
+      `${nextHop} cannot be the next hop to ${prefix}: both have to be of one family`,
+    );
+  return {
+    to: formatPrefix(network(to)),
+    ...(via === undefined ? {} : { via: formatAddress(via) }),
+  };
 }
 
 const derivedHop = (to: Prefix, peers: readonly Prefix[]): Address | undefined =>
@@ -99,7 +104,8 @@ const derivedHop = (to: Prefix, peers: readonly Prefix[]): Address | undefined =
 const prefixes = (field: string, texts: readonly string[]): Prefix[] =>
   texts.map((text, i) => read(`${field}[${i}]`, text, parsePrefix));
 
-function read<T>(field: string, text: string, parse: (text: string) => T): T {
+/** Parses a text of the context. @throws PlanError that names the field */
+export function read<T>(field: string, text: string, parse: (text: string) => T): T {
   try {
     return parse(text);
   } catch (error) {
@@ -107,6 +113,7 @@ function read<T>(field: string, text: string, parse: (text: string) => T): T {
   }
 }
 
-const lastPer = <T>(items: readonly T[], key: (item: T) => string): T[] => [
+/** The last item of each key, at the place of the first. */
+export const lastPer = <T>(items: readonly T[], key: (item: T) => string): T[] => [
   ...new Map(items.map((item) => [key(item), item])).values(),
 ];

@@ -38,6 +38,17 @@ export interface WireIpContext {
   readonly srcRoutes: readonly WireRoute[];
   readonly dstRoutes: readonly WireRoute[];
   readonly ipNeighbors: readonly { readonly ip: string; readonly hardwareAddress: string }[];
+  /** Absent: none. */
+  readonly policies?: readonly WirePolicy[];
+}
+
+/** Contract 1.4, PolicyRoute: empty texts fit every packet, no routes mean the default route. */
+export interface WirePolicy {
+  readonly from: string;
+  readonly proto: string;
+  readonly dstPort: string;
+  readonly srcPort: string;
+  readonly routes: readonly WireRoute[];
 }
 
 /** Contract 1.4, Route: an empty next hop is derived (5.3). */

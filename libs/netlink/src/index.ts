@@ -38,14 +38,27 @@ export {
 } from './netns-find.ts';
 export { nsidOf } from './nsid.ts';
 export { ping, type PingOptions, type PingResult } from './ping.ts';
+export { RTPROT_NSM } from './protocol.ts';
 export {
   type InstalledRoute,
+  listAllRoutes,
   listRoutes,
   type Route,
   routeDelete,
   routeReplace,
+  RT_TABLE_DEFAULT,
+  RT_TABLE_LOCAL,
+  RT_TABLE_MAIN,
   RTPROT_STATIC,
 } from './route.ts';
+export {
+  type InstalledRule,
+  listRules,
+  type PortRange,
+  type Rule,
+  ruleAdd,
+  ruleDelete,
+} from './rule.ts';
 export { NetlinkError, openRtnetlink, type Rtnetlink, withRtnetlink } from './socket.ts';
 export { Errno } from './sys.ts';
 export { readSysctl, writeSysctl } from './sysctl.ts';

@@ -1,8 +1,9 @@
 import { type Address, addressBytes, addressFromBytes, formatAddress } from '@nsm/ip';
-import { attribute, attributes, u32 } from './attribute.ts';
+import { attribute, attributes, u32, u8 } from './attribute.ts';
 import { type Device, deviceIndex, deviceName } from './device.ts';
 import { formatMac, macBytes } from './mac.ts';
 import { type Message, NLM_F_CREATE, NLM_F_REPLACE, type Request } from './message.ts';
+import { RTPROT_NSM } from './protocol.ts';
 import type { Rtnetlink } from './socket.ts';
 import { AF_INET, AF_INET6 } from './sys.ts';
 
@@ -10,7 +11,7 @@ import { AF_INET, AF_INET6 } from './sys.ts';
 const RTM_NEWNEIGH = 28;
 const RTM_DELNEIGH = 29;
 const RTM_GETNEIGH = 30;
-const NDA = { dst: 1, lladdr: 2, ifindex: 8 } as const;
+const NDA = { dst: 1, lladdr: 2, ifindex: 8, protocol: 12 } as const;
 const NUD = { reachable: 0x02, permanent: 0x80 } as const;
 
 /** Which link-layer address an address on a link has. */
@@ -24,9 +25,11 @@ export interface Neighbour {
 /** A neighbour as the kernel has it; any state but permanent (stale, delay, probe) reads as reachable. */
 export interface KnownNeighbour extends Neighbour {
   readonly index: number;
+  /** RTPROT_*: who entered it; 0 when the kernel learnt it, or before Linux 5.2. */
+  readonly protocol: number;
 }
 
-/** `ip neigh replace TO lladdr MAC dev NAME nud STATE` */
+/** `ip neigh replace TO lladdr MAC dev NAME nud STATE protocol 78` */
 export const neighbourReplace = (device: Device, { to, mac, state }: Neighbour): Request => ({
   type: RTM_NEWNEIGH,
   flags: NLM_F_CREATE | NLM_F_REPLACE,
@@ -34,6 +37,7 @@ export const neighbourReplace = (device: Device, { to, mac, state }: Neighbour):
     header(to.family === 4 ? AF_INET : AF_INET6, deviceIndex(device), NUD[state]),
     attribute(NDA.dst, addressBytes(to)),
     attribute(NDA.lladdr, macBytes(mac)),
+    u8(NDA.protocol, RTPROT_NSM),
   ]),
   words: `ip neigh replace ${formatAddress(to)} lladdr ${mac} dev ${deviceName(device)} nud ${state}`,
 });
@@ -73,6 +77,7 @@ export function decodeNeighbour({ body }: Message): KnownNeighbour | undefined {
     to: addressFromBytes(to),
     mac: formatMac(mac),
     state: permanent ? 'permanent' : 'reachable',
+    protocol: found.get(NDA.protocol)?.at(0) ?? 0,
   };
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { formatAddress, formatPrefix, parseAddress, parsePrefix } from '@nsm/ip';
+import { formatAddress, formatPrefix, network, parseAddress, parsePrefix } from '@nsm/ip';
 import { addressDelete, addressReplace, decodeAddress } from './address.ts';
 import { decodeLink } from './link.ts';
 import { linkDeleteGroup, linkSet, vethAdd, vxlanAdd } from './link-message.ts';
@@ -7,7 +7,9 @@ import { macBytes } from './mac.ts';
 import type { Request } from './message.ts';
 import { decodeNeighbour, neighbourReplace } from './neighbour.ts';
 import { parseNetns } from './netns-find.ts';
+import { RTPROT_NSM } from './protocol.ts';
 import { decodeRoute, routeDelete, routeReplace } from './route.ts';
+import { decodeRule, type Rule, ruleAdd, ruleDelete } from './rule.ts';
 
 const message = ({ type, body }: Request): Parameters<typeof decodeLink>[0] => ({
   type,
@@ -57,7 +59,38 @@ describe('requests', () => {
       state: 'permanent',
     });
     expect(body.toString('hex')).toBe(
-      '02000000' + '05000000' + '80000000' + '080001000a000001' + '0a000200' + '02000000000a0000',
+      '02000000' +
+        '05000000' +
+        '80000000' +
+        '080001000a000001' +
+        '0a000200' +
+        '02000000000a0000' +
+        '05000c004e000000',
+    );
+  });
+
+  test('rule: the layout of fib_rules.h', () => {
+    const { body, words } = ruleAdd({
+      family: 4,
+      from: parsePrefix('10.0.0.1/24'),
+      ipproto: 6,
+      dport: { start: 80, end: 89 },
+      table: 300,
+      priority: 30_000,
+    });
+    expect(words).toBe(
+      'ip rule add from 10.0.0.0/24 ipproto 6 dport 80-89 table 300 priority 30000',
+    );
+    expect(body.toString('hex')).toBe(
+      '02001800' +
+        '00000001' +
+        '00000000' +
+        '080002000a000000' +
+        '0500160006000000' +
+        '0800180050005900' +
+        '08000f002c010000' +
+        '0800060030750000' +
+        '050015004e000000',
     );
   });
 
@@ -133,12 +166,25 @@ describe('requests', () => {
       expect(decodeNeighbour(message(neighbourReplace(index, neighbour)))).toEqual({
         index,
         ...neighbour,
+        protocol: RTPROT_NSM,
       });
+      const table = 1 + random(0xfffffffe);
       const route = decodeRoute(
-        message(routeReplace(index, { to: prefix, via: host, onlink: true })),
+        message(routeReplace(index, { to: prefix, via: host, onlink: true, table })),
       );
-      expect(route).toMatchObject({ index, via: host, onlink: true, protocol: 4, type: 1 });
-      expect(routeReplace(index, { to: prefix }).words).toContain(formatPrefix(route!.to));
+      expect(route).toMatchObject({ index, via: host, onlink: true, protocol: 4, type: 1, table });
+      expect(routeReplace(index, { to: prefix }).words).toContain(formatPrefix(route.to));
+      const rule: Rule = {
+        family: host.family,
+        ...(i % 2 === 0 ? { from: network(prefix) } : {}),
+        ...(i % 3 === 0 ? { ipproto: 1 + random(255) } : {}),
+        ...(i % 5 === 0 ? { sport: { start: 1 + random(100), end: 101 + random(60_000) } } : {}),
+        ...(i % 7 === 0 ? { dport: { start: 80, end: 80 } } : {}),
+        table,
+        priority: random(0xffffffff),
+      };
+      expect(decodeRule(message(ruleAdd(rule)))).toEqual({ ...rule, protocol: RTPROT_NSM });
+      expect(ruleDelete(rule).body).toEqual(ruleAdd(rule).body);
     }
   });
 

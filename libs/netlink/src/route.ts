@@ -18,14 +18,19 @@ const RTM_NEWROUTE = 24;
 const RTM_DELROUTE = 25;
 const RTM_GETROUTE = 26;
 const RTA = { dst: 1, oif: 4, gateway: 5, priority: 6, table: 15 } as const;
-const RT_TABLE_MAIN = 254;
+/** struct rtmsg has one byte for the table: what does not fit goes into an attribute alone. */
+const RT_TABLE_UNSPEC = 0;
+/** The tables every namespace has. */
+export const RT_TABLE_DEFAULT = 253;
+export const RT_TABLE_MAIN = 254;
+export const RT_TABLE_LOCAL = 255;
 const RTN_UNICAST = 1;
 const RTNH_F_ONLINK = 4;
 const SCOPE = { global: 0, link: 253, nowhere: 255 } as const;
 /** <linux/rtnetlink.h> RTPROT_STATIC: installed by an administrator, which tells our routes from the kernel's own (2). */
 export const RTPROT_STATIC = 4;
 
-/** A route of the main table through one link. */
+/** A route through one link. */
 export interface Route {
   /** Host bits are cleared on the way to the kernel. */
   readonly to: Prefix;
@@ -35,10 +40,13 @@ export interface Route {
   readonly onlink?: boolean;
   /** IPv4 only; IPv6 routes have no scope. @default global */
   readonly scope?: 'global' | 'link';
+  /** The routing table. @default 254, the main one */
+  readonly table?: number;
 }
 
 /** A route as the kernel has it. */
 export interface InstalledRoute extends Route {
+  readonly table: number;
   readonly index: number;
   /** RTPROT_*: 2 kernel, 3 boot, 4 static */
   readonly protocol: number;
@@ -46,7 +54,7 @@ export interface InstalledRoute extends Route {
   readonly type: number;
 }
 
-/** `ip route replace TO [via GATEWAY] dev NAME [scope link] [onlink] proto static` */
+/** `ip route replace TO [via GATEWAY] dev NAME [scope link] [onlink] [table TABLE] proto static` */
 export const routeReplace = (device: Device, route: Route): Request => ({
   type: RTM_NEWROUTE,
   flags: NLM_F_CREATE | NLM_F_REPLACE,
@@ -54,7 +62,7 @@ export const routeReplace = (device: Device, route: Route): Request => ({
   words: `ip route replace ${words(route)} dev ${deviceName(device)}`,
 });
 
-/** `ip route delete TO [via GATEWAY] dev NAME`. One that is gone already is fine. */
+/** `ip route delete TO [via GATEWAY] dev NAME [table TABLE]`. One that is gone already is fine. */
 export const routeDelete = (device: Device, route: Route): Request => ({
   type: RTM_DELROUTE,
   flags: 0,
@@ -65,18 +73,27 @@ export const routeDelete = (device: Device, route: Route): Request => ({
 
 /** `ip route show table main dev NAME`, both families. @throws NetlinkError */
 export const listRoutes = (rtnetlink: Rtnetlink, index: number): InstalledRoute[] =>
-  [AF_INET, AF_INET6].flatMap((family) => {
-    const body = Buffer.concat([header(family, 0, RT_TABLE_MAIN), u32(RTA.oif, index)]);
-    return rtnetlink
-      .dump({ type: RTM_GETROUTE, flags: 0, body, words: `ip route show dev if${index}` })
-      .flatMap((message) => decodeRoute(message) ?? [])
-      .filter((route) => route.index === index);
-  });
+  [AF_INET, AF_INET6].flatMap((family) =>
+    dumpRoutes(rtnetlink, `ip route show dev if${index}`, [
+      header(family, 0, RT_TABLE_MAIN),
+      u32(RTA.oif, index),
+    ]).filter((route) => route.index === index && route.table === RT_TABLE_MAIN),
+  );
 
-/** Reads a RTM_NEWROUTE message; undefined for a route of another table. */
-export function decodeRoute({ body }: Message): InstalledRoute | undefined {
+/** `ip route show table all`, both families. @throws NetlinkError */
+export const listAllRoutes = (rtnetlink: Rtnetlink): InstalledRoute[] =>
+  [AF_INET, AF_INET6].flatMap((family) =>
+    dumpRoutes(rtnetlink, 'ip route show table all', [header(family, 0, RT_TABLE_UNSPEC)]),
+  );
+
+const dumpRoutes = (rtnetlink: Rtnetlink, words: string, body: Buffer[]): InstalledRoute[] =>
+  rtnetlink
+    .dump({ type: RTM_GETROUTE, flags: 0, body: Buffer.concat(body), words })
+    .map(decodeRoute);
+
+/** Reads a RTM_NEWROUTE message. */
+export function decodeRoute({ body }: Message): InstalledRoute {
   const found = attributes(body.subarray(12));
-  if ((readU32(found.get(RTA.table)) ?? body.readUInt8(4)) !== RT_TABLE_MAIN) return undefined;
   const family = body.readUInt8(0) === AF_INET ? 4 : 6;
   const dst = found.get(RTA.dst) ?? Buffer.alloc(family === 4 ? 4 : 16);
   const gateway = found.get(RTA.gateway);
@@ -85,27 +102,33 @@ export function decodeRoute({ body }: Message): InstalledRoute | undefined {
     ...(gateway === undefined ? {} : { via: addressFromBytes(gateway) }),
     ...((body.readUInt32LE(8) & RTNH_F_ONLINK) === 0 ? {} : { onlink: true }),
     ...(family === 4 && body.readUInt8(6) === SCOPE.link ? { scope: 'link' } : {}),
+    table: readU32(found.get(RTA.table)) ?? body.readUInt8(4),
     index: readU32(found.get(RTA.oif)) ?? 0,
     protocol: body.readUInt8(5),
     type: body.readUInt8(7),
   };
 }
 
-const words = ({ to, via, onlink, scope }: Route): string =>
+const words = ({ to, via, onlink, scope, table }: Route): string =>
   [
     formatPrefix(network(to)),
     ...(via === undefined ? [] : ['via', formatAddress(via)]),
     ...(scope === 'link' ? ['scope', 'link'] : []),
     ...(onlink === true ? ['onlink'] : []),
+    ...(table === undefined ? [] : ['table', String(table)]),
   ].join(' ');
 
 function encode(
   index: number,
-  { to, via, onlink }: Route,
+  { to, via, onlink, table = RT_TABLE_MAIN }: Route,
   protocol: number,
   scope: number,
 ): Buffer {
-  const rtm = header(to.family === 4 ? AF_INET : AF_INET6, to.length, RT_TABLE_MAIN);
+  const rtm = header(
+    to.family === 4 ? AF_INET : AF_INET6,
+    to.length,
+    table > 255 ? RT_TABLE_UNSPEC : table,
+  );
   rtm.writeUInt8(protocol, 5);
   rtm.writeUInt8(to.family === 4 ? scope : 0, 6);
   rtm.writeUInt8(RTN_UNICAST, 7);
@@ -115,6 +138,7 @@ function encode(
     ...(to.length === 0 ? [] : [attribute(RTA.dst, addressBytes(network(to)))]),
     u32(RTA.oif, index),
     ...(via === undefined ? [] : [attribute(RTA.gateway, addressBytes(via))]),
+    ...(table > 255 ? [u32(RTA.table, table)] : []),
   ]);
 }
 
