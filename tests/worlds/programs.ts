@@ -8,7 +8,7 @@ import { createMemoryStore, endpointKind, serviceKind } from '@nsm/registry';
 import { readSettings } from '@nsm/service';
 import { createForwarder, forwarderSettings } from '@nsm/service-forwarder';
 import { createNsc, nscSettings, pingLiveness } from '@nsm/service-nsc';
-import { createNse, nseSettings } from '@nsm/service-nse';
+import { createNse, followPoliciesFile, nseSettings } from '@nsm/service-nse';
 import { createNsmgr, nsmgrSettings } from '@nsm/service-nsmgr';
 import { createRegistry, registrySettings } from '@nsm/service-registry';
 import type { Life } from './life.ts';
@@ -95,6 +95,8 @@ export const programs: Readonly<Record<Program, Start>> = {
   nse: async ({ env, namespace }, mesh, life) => {
     const config = readSettings(nseSettings, env);
     const { clock, transport } = life;
+    const policies = await followPoliciesFile(config.NSM_PBR_CONFIG_PATH, ignore);
+    life.onEnd(async () => policies.close());
     const nse = createNse({
       ...common,
       name: config.NSM_NAME,
@@ -104,6 +106,7 @@ export const programs: Readonly<Record<Program, Start>> = {
       pools: config.NSM_CIDR_PREFIX.map((group) => createPrefixPool(group)),
       polite: false,
       netns: mesh.netns(namespace),
+      policies: () => policies.current(),
       managerUrl: config.NSM_CONNECT_TO,
       offers: config.NSM_SERVICE_NAMES,
       payload: config.NSM_PAYLOAD,

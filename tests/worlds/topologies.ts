@@ -7,6 +7,8 @@ export const twoNodes = (
     readonly payload?: string;
     readonly services?: string;
     readonly endpoints?: string;
+    /** Settings of both endpoints, as YAML. */
+    readonly env?: string;
   } = {},
 ): string => `
 name: ${name}
@@ -18,8 +20,8 @@ services:
   far: { payload: ${more.payload ?? 'IP'} }
 ${more.services ?? ''}
 endpoints:
-  nse-near: { node: n1, services: [near], prefixes: ${more.prefixes ?? '[172.16.1.0/24]'} }
-  nse-far: { node: n2, services: [far], prefixes: ${more.prefixes?.replaceAll('172.16.1', '172.16.2').replaceAll('fd00:1', 'fd00:2') ?? '[172.16.2.0/24]'} }
+  nse-near: { node: n1, services: [near], prefixes: ${more.prefixes ?? '[172.16.1.0/24]'}, env: ${more.env ?? '{}'} }
+  nse-far: { node: n2, services: [far], prefixes: ${more.prefixes?.replaceAll('172.16.1', '172.16.2').replaceAll('fd00:1', 'fd00:2') ?? '[172.16.2.0/24]'}, env: ${more.env ?? '{}'} }
 ${more.endpoints ?? ''}
 clients:
 ${clients}

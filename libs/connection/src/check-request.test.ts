@@ -82,6 +82,26 @@ describe('a request', () => {
       'connection.context.ip_context.excluded_prefixes[0]',
       ip({ excludedPrefixes: ['10.0.0.0/33'] }),
     ],
+    [
+      'connection.context.ip_context.ip_neighbors[0].hardware_address',
+      ip({ ipNeighbors: [{ ip: '10.0.0.1', hardwareAddress: '' }] }),
+    ],
+    ['connection.context.ip_context.policies[0].from', ip({ policies: [{ from: '10.0.0.1' }] })],
+    ['connection.context.ip_context.policies[1].proto', ip({ policies: [{}, { proto: '256' }] })],
+    ['connection.context.ip_context.policies[0].dst_port', ip({ policies: [{ dstPort: 'http' }] })],
+    ['connection.context.ip_context.policies[0].src_port', ip({ policies: [{ srcPort: '0' }] })],
+    [
+      'connection.context.ip_context.policies[0].routes[0].prefix',
+      ip({ policies: [{ routes: [{ prefix: '' }] }] }),
+    ],
+    [
+      'connection.context.ip_context.policies[0].routes[0].nextHop',
+      ip({ policies: [{ routes: [{ prefix: '10.0.0.0/8', nextHop: '1' }] }] }),
+    ],
+    [
+      'connection.context.ip_context.policies[0].routes[0]',
+      ip({ policies: [{ routes: [{ prefix: '10.0.0.0/8', nextHop: 'fd00::1' }] }] }),
+    ],
   ])('with a bad %s is refused by that name', (field, connection) => {
     expect(() => check(connection)).toThrow(
       expect.objectContaining({

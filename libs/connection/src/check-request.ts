@@ -1,6 +1,7 @@
 import { parseAddress, parsePrefix, type Prefix } from '@nsm/ip';
 import type { Connection, IPContext, Mechanism, PathSegment } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
+import { checkPolicy } from './check-policy.ts';
 import { MAX_INTERFACE_NAME } from './interface-name.ts';
 import { INTERFACE_NAME, KERNEL, NETNS_URL } from './mechanism.ts';
 import { pathOf } from './path.ts';
@@ -16,6 +17,9 @@ const limits = {
   tokenBytes: 32 * 1_024,
   nameBytes: 253,
 } as const;
+
+/** What a policy's fields are called in errors. */
+const POLICY_NAMES = { dstPort: 'dst_port', srcPort: 'src_port', nextHop: 'nextHop' } as const;
 
 /** Checks a request field by field. Throws an invalid-argument that names the first field at fault. */
 export function checkRequest(connection: Connection, preferences: readonly Mechanism[]): void {
@@ -90,12 +94,8 @@ function checkContext(context: NonNullable<Connection['context']>): void {
   if (context.MTU !== 0 && (context.MTU < 68 || context.MTU > 65_535))
     throw invalid(`${at}.MTU`, `${context.MTU} is not between 68 and 65535`);
   const { srcMac = '', dstMac = '' } = context.ethernetContext ?? {};
-  for (const [field, mac] of [
-    ['src_mac', srcMac],
-    ['dst_mac', dstMac],
-  ] as const)
-    if (mac !== '' && !/^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$/.test(mac))
-      throw invalid(`${at}.ethernet_context.${field}`, `${quote(mac)} is not a MAC address`);
+  if (srcMac !== '') mac(`${at}.ethernet_context.src_mac`, srcMac);
+  if (dstMac !== '') mac(`${at}.ethernet_context.dst_mac`, dstMac);
   const configs = context.dnsContext?.configs ?? [];
   count(`${at}.dns_context.configs`, configs.length, limits.listItems);
   configs.forEach(({ dnsServerIps, searchDomains }, i) => {
@@ -131,14 +131,14 @@ function checkIpContext(at: string, ip: IPContext): void {
     conflicting(`${at}.${name}`, routes);
   }
   count(`${at}.ip_neighbors`, ip.ipNeighbors.length, limits.listItems);
-  ip.ipNeighbors.forEach((neighbor, i) => address(`${at}.ip_neighbors[${i}].ip`, neighbor.ip));
+  ip.ipNeighbors.forEach((neighbor, i) => {
+    address(`${at}.ip_neighbors[${i}].ip`, neighbor.ip);
+    mac(`${at}.ip_neighbors[${i}].hardware_address`, neighbor.hardwareAddress);
+  });
   count(`${at}.policies`, ip.policies.length, limits.listItems);
-  ip.policies.forEach(({ from, proto, dstPort, srcPort, routes }, i) => {
-    texts(`${at}.policies[${i}]`, [from, proto, dstPort, srcPort]);
-    prefixes(
-      `${at}.policies[${i}].routes`,
-      routes.map(({ prefix }) => prefix),
-    );
+  ip.policies.forEach((policy, i) => {
+    count(`${at}.policies[${i}].routes`, policy.routes.length, limits.listItems);
+    checkPolicy(`${at}.policies[${i}]`, policy, POLICY_NAMES);
   });
   texts(`${at}.extra_prefixes`, ip.extraPrefixes);
 }
@@ -209,4 +209,9 @@ function address(field: string, value: string): void {
   } catch {
     throw invalid(field, `${quote(value)} is not an IP address`);
   }
+}
+
+function mac(field: string, value: string): void {
+  if (!/^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$/.test(value))
+    throw invalid(field, `${quote(value)} is not a MAC address`);
 }

@@ -1,5 +1,6 @@
 export type { Call, ConnectionElement, Target } from './call.ts';
 export { withConnection } from './call.ts';
+export { checkPolicy } from './check-policy.ts';
 export { createConnections } from './connections.ts';
 export type { Connections, OnUndoFailure } from './connections.ts';
 export { clientInfo } from './elements/client-info.ts';
@@ -14,6 +15,7 @@ export { ipam } from './elements/ipam.ts';
 export { kernelMechanism, noopMechanism } from './elements/kernel-mechanism.ts';
 export { lifecycle } from './elements/lifecycle.ts';
 export { mechanisms } from './elements/mechanisms.ts';
+export { policyRoute } from './elements/policy-route.ts';
 export { roundRobin } from './elements/round-robin.ts';
 export { translate } from './elements/translate.ts';
 export { trimPath } from './elements/trim-path.ts';

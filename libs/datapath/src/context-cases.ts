@@ -1,4 +1,3 @@
-import { context } from './testing.ts';
 import type { WireContext, WireIpContext, WirePolicy } from './wire.ts';
 
 /** Changes of a connection's context, one field each: every kernel has to make exactly these, and the way back. */
@@ -28,8 +27,16 @@ const MACS = { srcMac: '02:00:00:00:00:02', dstMac: '02:00:00:00:00:01' };
 const NEIGHBOUR = { ip: '10.0.0.77', hardwareAddress: '02:00:00:00:00:77' };
 
 const of = (ip: Ip = {}, more: Omit<Partial<WireContext>, 'ipContext'> = {}): WireContext => ({
-  ...context(ip.srcIpAddrs ?? SRC, ip.dstIpAddrs ?? DST, ip),
+  ipContext: {
+    srcIpAddrs: SRC,
+    dstIpAddrs: DST,
+    srcRoutes: [],
+    dstRoutes: [],
+    ipNeighbors: [],
+    ...ip,
+  },
   ethernetContext: MACS,
+  MTU: 0,
   ...more,
 });
 const route = (prefix: string, nextHop = ''): { prefix: string; nextHop: string } => ({
@@ -40,7 +47,8 @@ const policy = (more: Partial<WirePolicy> = {}): WirePolicy[] => [
   { from: '', proto: '', dstPort: '', srcPort: '', routes: [], ...more },
 ];
 
-const web = policy({ from: '10.0.0.2/32', proto: '6', dstPort: '80' });
+const WEB = { from: '10.0.0.2/32', proto: '6', dstPort: '80' } as const;
+const web = policy(WEB);
 const dns = policy({ proto: '17', dstPort: '53', routes: [route('10.5.0.0/16', '10.0.0.9')] });
 
 const row = (
@@ -134,7 +142,7 @@ export const contextCases: readonly ContextCase[] = [
   ),
   row(
     'the ports of a policy',
-    [of({ policies: web }), of({ policies: policy({ ...web[0]!, dstPort: '80-89' }) })],
+    [of({ policies: web }), of({ policies: policy({ ...WEB, dstPort: '80-89' }) })],
     ['route rule no-rule no-route', 'route rule no-rule no-route'],
   ),
   row(

@@ -1,3 +1,5 @@
+export { followFile } from './follow-file.ts';
+export type { FollowedFile } from './follow-file.ts';
 export { createHealth } from './health.ts';
 export type { Health } from './health.ts';
 export { createLogger } from './log.ts';

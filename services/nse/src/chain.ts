@@ -6,6 +6,7 @@ import {
   lifecycle,
   mechanisms,
   noopMechanism,
+  policyRoute,
   trimPath,
   updatePath,
   updateToken,
@@ -15,6 +16,7 @@ import {
 } from '@nsm/connection';
 import type { TokenSource } from '@nsm/identity';
 import type { PrefixPool } from '@nsm/ip';
+import type { PolicyRoute } from '@nsm/proto';
 
 export interface NseDeps {
   readonly name: string;
@@ -28,6 +30,8 @@ export interface NseDeps {
   readonly polite: boolean;
   /** The namespace interfaces are made in: inode://dev/ino. */
   readonly netns: string;
+  /** Asked at each request. @default none */
+  readonly policies?: () => readonly PolicyRoute[];
 }
 
 /** What an endpoint does with a Request or Close: gives addresses and names its end of the wire. */
@@ -39,6 +43,7 @@ export const nseChain = (d: NseDeps): ConnectionElement =>
     lifecycle(d.connections), // one queue and one scope per connection; a close ends here and unwinds what is below
     expire(d.connections, d.clock), // closes what is not refreshed in time
     ipam({ groups: d.pools, polite: d.polite }), // a pair of addresses from each group
+    policyRoute(d.policies ?? (() => [])), // what the client shall send through us, besides the addresses
     mechanisms(kernelMechanism(d), noopMechanism('LOCAL'), noopMechanism('REMOTE')), // our interface, in our namespace
     trimPath(), // the path ends here
   );

@@ -57,5 +57,9 @@ export const settings = {
     fallback: 'true',
     help: 'register the services too, not only the endpoint',
   }),
+  NSM_PBR_CONFIG_PATH: text({
+    fallback: '/etc/policy-based-routing/config.yaml',
+    help: 'policy routes for the clients, followed while it changes; a missing file has none',
+  }),
   NSM_UNREGISTER_ITSELF: flag({ fallback: 'true', help: 'unregister when stopped' }),
 };

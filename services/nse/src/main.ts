@@ -4,10 +4,13 @@ import { createPrefixPool } from '@nsm/ip';
 import { logOutcome, logRegistration, logUndoFailure, main, traceElements } from '@nsm/service';
 import { settings } from './config.ts';
 import { createNse } from './nse.ts';
+import { followPoliciesFile } from './policies-file.ts';
 
 await main('nse', '0.1.0', settings, async (config, runtime) => {
   const { log, clock, random, newId, transport } = runtime;
   const { NSM_NAME: name } = config;
+  const policies = await followPoliciesFile(config.NSM_PBR_CONFIG_PATH, (fault) => log.warn(fault));
+  runtime.onStop('policy routes', () => policies.close());
   const nse = createNse({
     name,
     clock,
@@ -18,6 +21,7 @@ await main('nse', '0.1.0', settings, async (config, runtime) => {
     pools: config.NSM_CIDR_PREFIX.map((group) => createPrefixPool(group)),
     polite: config.NSM_IPAM_POLICY === 'polite',
     netns: await ownNetns(),
+    policies: () => policies.current(),
     managerUrl: config.NSM_CONNECT_TO,
     offers: config.NSM_SERVICE_NAMES,
     payload: config.NSM_PAYLOAD,

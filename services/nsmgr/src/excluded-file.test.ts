@@ -3,11 +3,12 @@ import { setImmediate } from 'node:timers/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { followExcludedFile, type ExcludedFile } from './excluded-file.ts';
+import type { FollowedFile } from '@nsm/service';
+import { followExcludedFile } from './excluded-file.ts';
 
 let folder: string;
 let file: string;
-let following: ExcludedFile | undefined;
+let following: FollowedFile<readonly string[]> | undefined;
 const faults: string[] = [];
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'nsm-'));
@@ -19,7 +20,7 @@ afterEach(() => {
   faults.length = 0;
 });
 
-const follow = async (): Promise<ExcludedFile> =>
+const follow = async (): Promise<FollowedFile<readonly string[]>> =>
   (following = await followExcludedFile(file, (fault) => faults.push(fault)));
 const until = async (passes: () => boolean): Promise<void> => {
   while (!passes()) await setImmediate();
@@ -50,6 +51,6 @@ test('a faulty file is told, and what was read before stays', async () => {
   writeFileSync(`${file}.new`, 'prefixes: [nonsense]');
   renameSync(`${file}.new`, file);
   await until(() => faults.length > 0);
-  expect(faults[0]).toContain('the prefixes read before stay in force');
+  expect(faults[0]).toContain('what was read before stays in force');
   expect(followed.current()).toEqual(['10.0.0.0/8']);
 });
