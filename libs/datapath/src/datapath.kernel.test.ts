@@ -211,7 +211,7 @@ describe('a local wire', () => {
       name: 'DatapathError',
     });
     expect([links('client'), links('endpoint')]).toEqual([['lo'], ['lo']]);
-    expect((await datapath.census()).rules).toEqual({});
+    expect((await datapath.census()).rules[places.client]).toBeUndefined();
   });
 
   test('leaves no rule of a policy when its link was deleted, whoever removes it then', async () => {
@@ -226,16 +226,16 @@ describe('a local wire', () => {
     await datapath.ensure(plan);
     deleteLink();
     await datapath.ensure(plan, plan);
-    expect((await datapath.census()).rules).toEqual({ [places.client]: 1 });
+    expect((await datapath.census()).rules[places.client]).toBe(1);
     // Another wire of the namespace: its reaper takes what is left.
     const other = localPlan(places, { id: 'c2', name: 'nsm-2' });
     deleteLink();
     await datapath.ensure(other);
-    expect((await datapath.census()).rules).toEqual({ [places.client]: 1 });
+    expect((await datapath.census()).rules[places.client]).toBe(1);
     await datapath.remove(other);
     await datapath.close();
     datapath = createDatapath();
-    expect((await datapath.census()).rules).toEqual({});
+    expect((await datapath.census()).rules[places.client]).toBeUndefined();
     await reaped('client', 'endpoint');
   });
 

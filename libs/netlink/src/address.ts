@@ -1,7 +1,7 @@
 import { addressBits, addressBytes, addressFromBytes, formatPrefix, type Prefix } from '@nsm/ip';
 import { attribute, attributes, readU32, u32 } from './attribute.ts';
 import { type Device, deviceIndex, deviceName } from './device.ts';
-import { type Message, NLM_F_CREATE, NLM_F_REPLACE, type Request } from './message.ts';
+import { type Message, NLM_F_CREATE, NLM_F_REPLACE, reading, type Request } from './message.ts';
 import type { Rtnetlink } from './socket.ts';
 import { AF_INET, AF_INET6 } from './sys.ts';
 
@@ -50,8 +50,10 @@ export function listAddresses(rtnetlink: Rtnetlink, index: number): InterfaceAdd
     .filter((address) => address.index === index);
 }
 
-/** Reads a RTM_NEWADDR message. */
-export function decodeAddress({ body }: Message): InterfaceAddress {
+/** Reads a RTM_NEWADDR message. @throws MalformedMessage */
+export const decodeAddress = (message: Message): InterfaceAddress => reading(message, readAddress);
+
+function readAddress(body: Buffer): InterfaceAddress {
   const found = attributes(body.subarray(8));
   // IFA_LOCAL is absent for IPv6; for point-to-point IPv4, IFA_ADDRESS would be the other end.
   const bytes = found.get(IFA.local) ?? found.get(IFA.address) ?? Buffer.alloc(4);

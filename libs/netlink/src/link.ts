@@ -2,7 +2,7 @@ import { type Address, addressFromBytes } from '@nsm/ip';
 import { attributes, readText, readU32, text, u32 } from './attribute.ts';
 import { IFLA, IFLA_INFO, IFLA_VXLAN, ifinfo, RTM_GETLINK } from './link-message.ts';
 import { formatMac } from './mac.ts';
-import type { Message } from './message.ts';
+import { type Message, reading } from './message.ts';
 import type { Rtnetlink } from './socket.ts';
 
 const IFF_UP = 1;
@@ -80,8 +80,10 @@ export function listLinks(rtnetlink: Rtnetlink): Link[] {
     .map(decodeLink);
 }
 
-/** Reads a RTM_NEWLINK message. */
-export function decodeLink({ body }: Message): Link {
+/** Reads a RTM_NEWLINK message. @throws MalformedMessage */
+export const decodeLink = (message: Message): Link => reading(message, readLink);
+
+function readLink(body: Buffer): Link {
   const found = attributes(body.subarray(16));
   const info = attributes(found.get(IFLA.linkinfo) ?? Buffer.alloc(0));
   const kind = readText(info.get(IFLA_INFO.kind)) ?? '';

@@ -42,6 +42,24 @@ export interface Answer {
   readonly detail: string;
 }
 
+/** A message is not laid out as its type says. */
+export class MalformedMessage extends Error {
+  override readonly name = 'MalformedMessage';
+
+  constructor({ type, body }: Message, cause: unknown) {
+    super(`netlink message of type ${type} with ${body.length} bytes cannot be read`, { cause });
+  }
+}
+
+/** Reads the body of a message. @throws MalformedMessage for whatever the reading trips over */
+export function reading<T>(message: Message, read: (body: Buffer) => T): T {
+  try {
+    return read(message.body);
+  } catch (error) {
+    throw new MalformedMessage(message, error);
+  }
+}
+
 /** One nlmsghdr with its body, padded. */
 export function encodeMessage({ type, flags, seq, body }: Message): Buffer {
   const buffer = Buffer.alloc(align(HEADER + body.length));
@@ -79,7 +97,7 @@ export function decodeAnswer({ type, flags, body }: Message): Answer | undefined
   const errno = 0 - body.readInt32LE(0);
   if ((flags & NLM_F_ACK_TLVS) === 0) return { errno, detail: '' };
   // An error repeats the refused message unless the kernel was asked to cap it (NETLINK_CAP_ACK); an ACK has its header only.
-  const whole = errno !== 0 && (flags & NLM_F_CAPPED) === 0;
+  const whole = errno !== 0 && (flags & NLM_F_CAPPED) === 0 && body.length >= 8;
   const repeated = type === NLMSG_DONE ? 0 : whole ? align(body.readUInt32LE(4)) : HEADER;
   return {
     errno,

@@ -2,7 +2,7 @@ import { type Address, addressBytes, addressFromBytes, formatAddress } from '@ns
 import { attribute, attributes, u32, u8 } from './attribute.ts';
 import { type Device, deviceIndex, deviceName } from './device.ts';
 import { formatMac, macBytes } from './mac.ts';
-import { type Message, NLM_F_CREATE, NLM_F_REPLACE, type Request } from './message.ts';
+import { type Message, NLM_F_CREATE, NLM_F_REPLACE, reading, type Request } from './message.ts';
 import { RTPROT_NSM } from './protocol.ts';
 import type { Rtnetlink } from './socket.ts';
 import { AF_INET, AF_INET6 } from './sys.ts';
@@ -63,8 +63,11 @@ export function listNeighbours(rtnetlink: Rtnetlink, index: number): KnownNeighb
     .filter((neighbour) => neighbour.index === index);
 }
 
-/** Reads a RTM_NEWNEIGH message; undefined for one without addresses, or of a family other than IPv4 and IPv6. */
-export function decodeNeighbour({ body }: Message): KnownNeighbour | undefined {
+/** Reads a RTM_NEWNEIGH message; undefined for one without addresses, or of a family other than IPv4 and IPv6. @throws MalformedMessage */
+export const decodeNeighbour = (message: Message): KnownNeighbour | undefined =>
+  reading(message, readNeighbour);
+
+function readNeighbour(body: Buffer): KnownNeighbour | undefined {
   const family = body.readUInt8(0);
   const found = attributes(body.subarray(12));
   const to = found.get(NDA.dst);

@@ -354,6 +354,14 @@ describe('rules', () => {
     expect(await answers()).toBe(0);
   });
 
+  test('make tables, of which one that never had a route has none', () => {
+    const { a: index } = wire({ a: [], b: [] });
+    withRtnetlink(a, (rtnetlink) => {
+      rtnetlink.request([ruleAdd({ family: 4, table: 7, priority: 1 })]);
+      expect(listRoutes(rtnetlink, index).filter(({ to }) => to.family === 4)).toEqual([]);
+    });
+  });
+
   test('that the kernel cannot have are refused in its words', () => {
     withRtnetlink(a, (rtnetlink) => {
       const dport = { start: 80, end: 65_535 };

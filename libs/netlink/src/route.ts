@@ -9,7 +9,7 @@ import {
 } from '@nsm/ip';
 import { attribute, attributes, readU32, u32 } from './attribute.ts';
 import { type Device, deviceIndex, deviceName } from './device.ts';
-import { type Message, NLM_F_CREATE, NLM_F_REPLACE, type Request } from './message.ts';
+import { type Message, NLM_F_CREATE, NLM_F_REPLACE, reading, type Request } from './message.ts';
 import type { Rtnetlink } from './socket.ts';
 import { AF_INET, AF_INET6 } from './sys.ts';
 
@@ -88,11 +88,14 @@ export const listAllRoutes = (rtnetlink: Rtnetlink): InstalledRoute[] =>
 
 const dumpRoutes = (rtnetlink: Rtnetlink, words: string, body: Buffer[]): InstalledRoute[] =>
   rtnetlink
-    .dump({ type: RTM_GETROUTE, flags: 0, body: Buffer.concat(body), words })
+    // A table that never had a route is not there (fib_get_table).
+    .dump({ type: RTM_GETROUTE, flags: 0, body: Buffer.concat(body), words, ignore: ['ENOENT'] })
     .map(decodeRoute);
 
-/** Reads a RTM_NEWROUTE message. */
-export function decodeRoute({ body }: Message): InstalledRoute {
+/** Reads a RTM_NEWROUTE message. @throws MalformedMessage */
+export const decodeRoute = (message: Message): InstalledRoute => reading(message, readRoute);
+
+function readRoute(body: Buffer): InstalledRoute {
   const found = attributes(body.subarray(12));
   const family = body.readUInt8(0) === AF_INET ? 4 : 6;
   const dst = found.get(RTA.dst) ?? Buffer.alloc(family === 4 ? 4 : 16);

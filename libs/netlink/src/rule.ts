@@ -1,6 +1,6 @@
 import { addressBytes, addressFromBytes, formatPrefix, network, type Prefix } from '@nsm/ip';
 import { attribute, attributes, readU32, u32, u8 } from './attribute.ts';
-import { type Message, NLM_F_CREATE, NLM_F_EXCL, type Request } from './message.ts';
+import { type Message, NLM_F_CREATE, NLM_F_EXCL, reading, type Request } from './message.ts';
 import { RTPROT_NSM } from './protocol.ts';
 import type { Rtnetlink } from './socket.ts';
 import { AF_INET, AF_INET6 } from './sys.ts';
@@ -71,8 +71,11 @@ export const listRules = (rtnetlink: Rtnetlink): InstalledRule[] =>
     .dump({ type: RTM_GETRULE, flags: 0, body: Buffer.alloc(HEADER), words: 'ip rule show' })
     .flatMap((message) => decodeRule(message) ?? []);
 
-/** Reads a RTM_NEWRULE message; undefined for another action, or another family than IPv4 and IPv6. */
-export function decodeRule({ body }: Message): InstalledRule | undefined {
+/** Reads a RTM_NEWRULE message; undefined for another action, or another family than IPv4 and IPv6. @throws MalformedMessage */
+export const decodeRule = (message: Message): InstalledRule | undefined =>
+  reading(message, readRule);
+
+function readRule(body: Buffer): InstalledRule | undefined {
   const family = { [AF_INET]: 4, [AF_INET6]: 6 }[body.readUInt8(0)];
   if ((family !== 4 && family !== 6) || body.readUInt8(7) !== FR_ACT_TO_TBL) return undefined;
   const found = attributes(body.subarray(HEADER));

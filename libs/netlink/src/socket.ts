@@ -55,7 +55,10 @@ export interface Rtnetlink {
    * @throws NetlinkError for the first request refused with a code it does not ignore, after all have run.
    */
   request(requests: readonly Request[]): void;
-  /** Everything the kernel has of one kind. Repeated when the state changed meanwhile. @throws NetlinkError */
+  /**
+   * Everything the kernel has of one kind; nothing when it is refused with a code the request ignores. Repeated when the state
+   * changed meanwhile. @throws NetlinkError
+   */
   dump(request: Request): Message[];
   /** The one message that answers a get; undefined when it is refused with a code the request ignores. @throws NetlinkError */
   get(request: Request): Message | undefined;
@@ -88,7 +91,10 @@ export function openRtnetlink(netns?: Netns): Rtnetlink {
       for (const message of receive(request.words).filter((reply) => reply.seq === id)) {
         interrupted ||= (message.flags & NLM_F_DUMP_INTR) !== 0;
         const answer = decodeAnswer(message);
-        if (answer !== undefined && answer.errno > 0) throw new NetlinkError(request.words, answer);
+        if (answer !== undefined && answer.errno > 0) {
+          if (request.ignore?.includes(sys.codeOf(answer.errno)) === true) return [];
+          throw new NetlinkError(request.words, answer);
+        }
         if (isDone(message) || answer !== undefined) return interrupted ? undefined : messages;
         messages.push(message);
       }

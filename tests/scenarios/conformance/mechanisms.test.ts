@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { State, type Connection } from '@nsm/proto';
+import { PolicyRoute, State, type Connection } from '@nsm/proto';
 import {
   endpointOf,
   serviceOf,
@@ -176,8 +176,11 @@ describe('a forwarder', () => {
 });
 
 describe('the wire a forwarder makes for the answer of an endpoint', () => {
-  const start = async (payload: 'IP' | 'ETHERNET') => {
-    const url = await startNse(stage, { name: 'nse', groups: [['172.16.1.0/24']] });
+  const start = async (
+    payload: 'IP' | 'ETHERNET',
+    policies: () => readonly PolicyRoute[] = () => [],
+  ) => {
+    const url = await startNse(stage, { name: 'nse', groups: [['172.16.1.0/24']], policies });
     await registry.services.register(serviceOf('svc', { payload }));
     await registry.endpoints.register(endpointOf('nse', url, 'svc'));
     const forwarder = await startForwarder(stage);
@@ -211,6 +214,29 @@ describe('the wire a forwarder makes for the answer of an endpoint', () => {
     expect(show().filter((line) => / addr .*nsm-1/.test(line))).toEqual([
       'ip -n client addr add 172.16.1.3/32 dev nsm-1',
     ]);
+  });
+
+  test('80: a policy route is a rule with a table of its own, and gone after a close', async () => {
+    let policies = [
+      { proto: '6', dstPort: '80' },
+      { from: '172.16.1.1/32', routes: [{ prefix: '10.0.0.0/8', nextHop: '172.16.1.0' }] },
+    ].map((policy) => PolicyRoute.fromPartial(policy));
+    const { a, answer, show } = await start('IP', () => policies);
+    const policy = (): string[] => show().filter((line) => line.includes(' table '));
+    expect(policy()).toEqual([
+      'ip -n client route add 0.0.0.0/0 via 172.16.1.0 dev nsm-1 table 1',
+      'ip -n client route add 10.0.0.0/8 via 172.16.1.0 dev nsm-1 table 2',
+      'ip -n client rule add ipproto 6 dport 80-80 table 1 priority 30000',
+      'ip -n client rule add from 172.16.1.1/32 table 2 priority 30001',
+    ]);
+    policies = policies.slice(1);
+    const refreshed = await a.request(answer);
+    expect(policy()).toEqual([
+      'ip -n client route add 10.0.0.0/8 via 172.16.1.0 dev nsm-1 table 2',
+      'ip -n client rule add from 172.16.1.1/32 table 2 priority 30001',
+    ]);
+    await a.close(refreshed);
+    expect(show()).toEqual([]);
   });
 
   test('79: with the payload IP both ends have permanent neighbours for the addresses of the other', async () => {

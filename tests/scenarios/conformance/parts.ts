@@ -15,6 +15,7 @@ import {
   NetworkServiceEndpoint,
   type Mechanism,
   type NetworkServiceRequest,
+  type PolicyRoute,
 } from '@nsm/proto';
 import {
   createMemoryStore,
@@ -199,7 +200,9 @@ export async function startNse(
     groups = [['172.16.1.0/24']],
     polite = false,
     url = stage.unix(name),
+    policies = () => [],
   }: {
+    readonly policies?: () => readonly PolicyRoute[];
     readonly name?: string;
     readonly groups?: readonly (readonly string[])[];
     readonly polite?: boolean;
@@ -215,6 +218,7 @@ export async function startNse(
     pools: groups.map((group) => createPrefixPool(group.map(parsePrefix))),
     polite,
     netns: 'inode://1/2',
+    policies,
     managerUrl: REGISTRY,
     offers: ['svc'],
     payload: 'IP',
