@@ -44,7 +44,11 @@ export const buryCounted = (kernel: Kernel, counted: CountedLink): string | unde
 function takeOut(
   space: Namespace,
   link: LinkState,
-  { addresses, routes, policies }: Pick<End, 'addresses' | 'routes'> & {
+  {
+    addresses,
+    routes,
+    policies,
+  }: Pick<End, 'addresses' | 'routes'> & {
     readonly policies?: End['policies'] | undefined;
   },
 ): boolean {

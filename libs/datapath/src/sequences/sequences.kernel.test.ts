@@ -2,7 +2,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { createNetns, deleteNetns, formatNetns, netnsOf } from '@nsm/netlink';
+import {
+  createNetns,
+  deleteNetns,
+  formatNetns,
+  linkSet,
+  netnsOf,
+  withRtnetlink,
+} from '@nsm/netlink';
 import fc from 'fast-check';
 import { createDatapath, type Datapath } from '../datapath.ts';
 import { createFakeDatapath } from '../fake.ts';
@@ -26,7 +33,13 @@ afterEach(async () => {
 });
 
 test('any sequence of refreshes, closes and kills ends in what the kernel in memory has', async () => {
-  for (const side of SIDES) createNetns(join(directory, side));
+  for (const side of SIDES) {
+    createNetns(join(directory, side));
+    // As in every pod: a namespace that never had an IPv4 address takes no gateway for one.
+    withRtnetlink(join(directory, side), (rtnetlink) =>
+      rtnetlink.request([linkSet(1, { up: true })]),
+    );
+  }
   const [client, endpoint] = SIDES.map((side) => formatNetns(netnsOf(join(directory, side))));
   const places = { client: client!, endpoint: endpoint! };
   const restart = async (): Promise<void> => {
