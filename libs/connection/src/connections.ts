@@ -13,7 +13,7 @@ interface Entry {
 }
 
 /** An established connection in its turn. */
-export interface Held {
+interface Held {
   readonly connection: Connection;
   readonly scope: Scope;
 }

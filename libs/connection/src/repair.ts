@@ -32,34 +32,36 @@ export function createRepair({
   const broken = new WeakSet<Scope>();
   return async (disturbance) => {
     const { id } = disturbance;
-    let gone = false;
-    let held: (() => boolean) | undefined;
+    /** Whether the connection still has the wire that lost its namespace; undefined: it lost none. */
+    let bereft: (() => boolean) | undefined;
     await connections.inTurn(id, async (now) => {
       if (now === undefined) return undefined;
       const plan = wireOf(now.scope);
       if (plan === undefined) return undefined;
-      held = () => wireOf(now.scope) === plan;
-      // By now it may end elsewhere.
-      gone =
-        disturbance.cause === 'namespace' &&
-        endsOf(plan).some(({ end: { netns } }) => netns === disturbance.netns);
-      if (gone) return undefined;
+      const held = (): boolean => wireOf(now.scope) === plan;
+      if (disturbance.cause === 'namespace') {
+        // By now it may end elsewhere.
+        if (endsOf(plan).some(({ end: { netns } }) => netns === disturbance.netns)) bereft = held;
+        return undefined;
+      }
       try {
         const { change } = await datapath.ensure(plan, plan);
         if (change !== 'none') onRepair({ id, outcome: 'repaired' });
         // What is DOWN for other reasons stays so.
         return broken.delete(now.scope) ? withState(State.UP) : undefined;
       } catch (error) {
-        gone = Error.isError(error) && 'code' in error && error.code === 'ENOENT';
-        if (gone) return undefined;
+        if (Error.isError(error) && 'code' in error && error.code === 'ENOENT') {
+          bereft = held;
+          return undefined;
+        }
         onRepair({ id, outcome: 'down', error });
         broken.add(now.scope);
         return withState(State.DOWN);
       }
     });
-    if (!gone || held?.() !== true) return;
+    if (bereft?.() !== true) return;
     // A request that came in between has a wire of its own.
-    await connections.close(id, { unless: () => held?.() !== true });
+    await connections.close(id, { unless: () => bereft?.() !== true });
     onRepair({ id, outcome: 'closed' });
   };
 }

@@ -27,7 +27,7 @@ export interface Wire {
 }
 
 /** Counters of a client's interface, as it sees them itself. */
-export interface Traffic {
+interface Traffic {
   readonly rxBytes: number;
   readonly txBytes: number;
   readonly rxPackets: number;

@@ -48,8 +48,9 @@ async function start() {
     failures?: readonly unknown[];
   } = {};
   const connections: Pick<Connections, 'inTurn'> = {
-    inTurn: async (id, body) =>
-      void (await body(held.has(id) ? ({} as Parameters<typeof body>[0]) : undefined)),
+    inTurn: async (id, body) => {
+      await body(held.has(id) ? ({} as Parameters<typeof body>[0]) : undefined);
+    },
   };
   const stop = await startSweep({
     owner: 'fwd',

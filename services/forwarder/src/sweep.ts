@@ -35,8 +35,12 @@ export async function startSweep(options: SweepOptions): Promise<() => void> {
         if (held !== undefined) return undefined;
         for (const link of left)
           await datapath.discard(link).then(
-            (discarded) => void (discarded && swept.push(link)),
-            (error: unknown) => void failures.push(error),
+            (discarded) => {
+              if (discarded) swept.push(link);
+            },
+            (error: unknown) => {
+              failures.push(error);
+            },
           );
         return undefined;
       });
