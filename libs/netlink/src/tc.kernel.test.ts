@@ -69,27 +69,28 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-test.each([1, 100, 4094])('frames of a port leave with the tag %i, and frames with it come back without', async (tag) => {
-  rtnetlink.request([clsactAdd(net), clsactAdd(port), clsactAdd(port)]);
-  filterReplace(rtnetlink, port, { handle: tag, name: 'out', program: pushTag(tag, net) });
-  filterReplace(rtnetlink, net, { handle: tag, name: 'in', program: popTag(tag, port) });
-  writeSync(taps.port, frame('out'));
-  expect((await next(taps.net))?.toString('hex')).toBe(frame('out', tag).toString('hex'));
-  writeSync(taps.net, frame('untagged'));
-  writeSync(taps.net, frame('other', (tag % 4094) + 1));
-  writeSync(taps.net, frame('in', tag));
-  expect((await next(taps.port))?.toString('hex')).toBe(frame('in').toString('hex'));
-  expect(await next(taps.port)).toBeUndefined();
-});
+test.each([1, 100, 4094])(
+  'frames of a port leave with the tag %i, and frames with it come back without',
+  async (tag) => {
+    rtnetlink.request([clsactAdd(net), clsactAdd(port), clsactAdd(port)]);
+    filterReplace(rtnetlink, port, { handle: tag, name: 'out', program: pushTag(tag, net) });
+    filterReplace(rtnetlink, net, { handle: tag, name: 'in', program: popTag(tag, port) });
+    writeSync(taps.port, frame('out'));
+    expect((await next(taps.net))?.toString('hex')).toBe(frame('out', tag).toString('hex'));
+    writeSync(taps.net, frame('untagged'));
+    writeSync(taps.net, frame('other', (tag % 4094) + 1));
+    writeSync(taps.net, frame('in', tag));
+    expect((await next(taps.port))?.toString('hex')).toBe(frame('in').toString('hex'));
+    expect(await next(taps.port)).toBeUndefined();
+  },
+);
 
 test('a tagged frame of a port keeps its tag inside, and cannot leave its VLAN', async () => {
   rtnetlink.request([clsactAdd(port)]);
   filterReplace(rtnetlink, port, { handle: 7, name: 'out', program: pushTag(7, net) });
   writeSync(taps.port, frame('twice', 9));
   const [start, end] = [frame('twice', 7).subarray(0, 16), frame('twice', 9).subarray(12)];
-  expect((await next(taps.net))?.toString('hex')).toBe(
-    Buffer.concat([start, end]).toString('hex'),
-  );
+  expect((await next(taps.net))?.toString('hex')).toBe(Buffer.concat([start, end]).toString('hex'));
 });
 
 test('the tag 0 is for frames without one', async () => {
@@ -106,7 +107,11 @@ test('the tag 0 is for frames without one', async () => {
 test('filters are found by link and handle, replaced, and deleted one by one', () => {
   rtnetlink.request([clsactAdd(net)]);
   for (const tag of [5, 6, 5])
-    filterReplace(rtnetlink, net, { handle: tag, name: `nsm in ${tag}`, program: popTag(tag, port) });
+    filterReplace(rtnetlink, net, {
+      handle: tag,
+      name: `nsm in ${tag}`,
+      program: popTag(tag, port),
+    });
   const ours = { hook: 'ingress', ours: true };
   expect(filters(net).toSorted((a, b) => a.handle - b.handle)).toEqual([
     { ...ours, handle: 5, name: 'nsm in 5' },
@@ -122,7 +127,10 @@ test('a program that the verifier refuses is told with its reason', () => {
   rtnetlink.request([clsactAdd(net)]);
   const program = popTag(5, port).subarray(0, 8);
   expect(() => filterReplace(rtnetlink, net, { handle: 5, name: 'bad', program })).toThrow(
-    expect.objectContaining({ code: 'EINVAL', cause: expect.stringMatching(/insn|last/) as unknown }),
+    expect.objectContaining({
+      code: 'EINVAL',
+      cause: expect.stringMatching(/insn|last/) as unknown,
+    }),
   );
 });
 

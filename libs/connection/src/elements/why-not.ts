@@ -13,7 +13,9 @@ const REASONS: Readonly<Record<string, string>> = {
 export function whyNot(mechanism: Mechanism, causes: Readonly<Record<string, string>>): string {
   const { type } = mechanism;
   const why = causes[type] ?? (Object.hasOwn(REASONS, type) ? REASONS[type] : undefined);
-  return why === undefined ? describeMechanism(mechanism) : `${describeMechanism(mechanism)} (${why})`;
+  return why === undefined
+    ? describeMechanism(mechanism)
+    : `${describeMechanism(mechanism)} (${why})`;
 }
 
 /** `LOCAL KERNEL` */
