@@ -1,9 +1,17 @@
-import { REAPER_GROUP, tombstoneName } from './alias.ts';
+import { REAPER_GROUP } from './alias.ts';
 import { DatapathError } from './error.ts';
 import type { Birth, Kernel, LinkState, Namespace } from './kernel.ts';
 import type { Plan, Vlan } from './plan.ts';
 import { parseSegment, portName, segmentNames, trunkName } from './segment-name.ts';
-import { birthOf, buryLinks, linkTagging, plug, programTagging, type Tagging } from './tagging.ts';
+import {
+  birthOf,
+  buryLink,
+  buryLinks,
+  linkTagging,
+  plug,
+  programTagging,
+  type Tagging,
+} from './tagging.ts';
 import { ensureTrunk, sweepTrunks } from './trunk.ts';
 
 /**
@@ -150,10 +158,7 @@ function sweepSegments(kernel: Kernel, home: Namespace): string[] {
       tag: found.tag,
       ...(carrier === undefined ? {} : { carrier }),
     });
-    home.apply([
-      { op: 'set', dev: bridge, to: { up: false } },
-      { op: 'set', dev: bridge, to: { name: tombstoneName(bridge.index), group: REAPER_GROUP } },
-    ]);
+    buryLink(home, bridge);
     return [home.netns];
   });
   return [...buried, ...sweepTrunks(kernel, home, links, busy)];

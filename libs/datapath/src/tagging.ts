@@ -1,4 +1,5 @@
 import { REAPER_GROUP, tombstoneName } from './alias.ts';
+import { codeOf } from './error.ts';
 import {
   type Birth,
   type Change,
@@ -50,7 +51,7 @@ export const linkTagging: Tagging = {
   },
   leave(home, { names, carrier, tag, bridge }) {
     if (tag === 0 && carrier !== undefined && carrier.master === bridge.index)
-      home.apply([{ op: 'set', dev: carrier, to: { master: 0 } }]);
+      unlessGone(() => home.apply([{ op: 'set', dev: carrier, to: { master: 0 } }]));
     buryLinks(home, [names.uplink]);
   },
 };
@@ -95,12 +96,14 @@ export const programTagging: Tagging = {
     if (carrier === undefined) return;
     home.apply([{ op: 'no-filter', dev: carrier, handle: handleOf(tag) }]);
     const left = home.filters(carrier.index);
-    home.apply([
-      ...(left.some(({ ours }) => ours)
-        ? []
-        : [{ op: 'set', dev: carrier, to: { promisc: false } } as const]),
-      ...(left.length === 0 ? [{ op: 'no-clsact', dev: carrier } as const] : []),
-    ]);
+    unlessGone(() =>
+      home.apply([
+        ...(left.some(({ ours }) => ours)
+          ? []
+          : [{ op: 'set', dev: carrier, to: { promisc: false } } as const]),
+        ...(left.length === 0 ? [{ op: 'no-clsact', dev: carrier } as const] : []),
+      ]),
+    );
   },
 };
 
@@ -122,11 +125,24 @@ export const plug = (dev: Device, bridge: Device): Change[] => [
 export function buryLinks(home: Namespace, names: readonly string[]): void {
   for (const name of names) {
     const dev = home.link(name);
-    if (dev !== undefined)
-      home.apply([
-        { op: 'set', dev, to: { up: false } },
-        { op: 'set', dev, to: { name: tombstoneName(dev.index), group: REAPER_GROUP } },
-      ]);
+    if (dev !== undefined) buryLink(home, dev);
+  }
+}
+
+/** Takes one link out of service. That it goes meanwhile, as the pair of a pod that died does, is fine. */
+export const buryLink = (space: Namespace, dev: Device): void =>
+  unlessGone(() =>
+    space.apply([
+      { op: 'set', dev, to: { up: false } },
+      { op: 'set', dev, to: { name: tombstoneName(dev.index), group: REAPER_GROUP } },
+    ]),
+  );
+
+function unlessGone(act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (codeOf(error) !== 'ENODEV') throw error;
   }
 }
 

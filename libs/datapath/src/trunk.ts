@@ -1,10 +1,10 @@
-import { REAPER_GROUP, tombstoneName } from './alias.ts';
+import { REAPER_GROUP } from './alias.ts';
 import { DatapathError } from './error.ts';
 import type { Kernel, LinkState, Namespace } from './kernel.ts';
 import { withNamespace } from './open.ts';
 import type { Trunk } from './plan.ts';
 import { parseTrunk, trunkAlias, trunkName } from './segment-name.ts';
-import { birthOf, buryLinks } from './tagging.ts';
+import { birthOf, buryLink, buryLinks } from './tagging.ts';
 
 const TRUNK_MTU = 1500;
 
@@ -62,11 +62,7 @@ export function sweepTrunks(
 
 function buryEnd(space: Namespace, trunk: Trunk): void {
   const dev = space.link(trunk.name);
-  if (dev?.alias !== trunkAlias(trunk)) return;
-  space.apply([
-    { op: 'set', dev, to: { up: false } },
-    { op: 'set', dev, to: { name: tombstoneName(dev.index), group: REAPER_GROUP } },
-  ]);
+  if (dev?.alias === trunkAlias(trunk)) buryLink(space, dev);
 }
 
 function foreign({ netns, name }: Trunk, { alias, kind }: LinkState): DatapathError {

@@ -119,7 +119,7 @@ export const bridgeAdd = (link: NewLink): Request =>
       text(IFLA_INFO.kind, 'bridge'),
       nest(IFLA_INFO.data, u8(IFLA_BR_MCAST_SNOOPING, 0)),
     ),
-    'type bridge mcast_snooping 0',
+    'type bridge',
   );
 
 /** `ip link add link PARENT name NAME type vlan id TAG`. EOPNOTSUPP where the kernel has no such links. */

@@ -106,6 +106,7 @@ export const listFilters = (rtnetlink: Rtnetlink, index: number): InstalledFilte
         flags: 0,
         body: tcmsg(index, 0, HOOK[hook], 0),
         words: `tc filter show dev if${index} ${hook}`,
+        ignore: ['ENODEV', 'EINVAL'],
       })
       .flatMap((message) => decodeFilter(hook, message) ?? []),
   );
