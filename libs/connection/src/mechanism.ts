@@ -20,7 +20,6 @@ export const SRC_PORT = 'src_port';
 export const DST_PORT = 'dst_port';
 export const VNI = 'vni';
 export const MTU = 'MTU';
-export const VLAN_ID = 'vlan-id';
 export const SUPPORTS_VLAN = 'supportsVlan';
 
 /** The connection label that names the physical network of a VLAN (contract 4.6). */

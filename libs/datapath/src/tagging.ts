@@ -13,7 +13,7 @@ import {
 import { macFor, type SegmentNames } from './segment-name.ts';
 
 /** One VLAN of one carrier as the kernel has it: a bridge, and the carrier its frames leave through with the tag. */
-export interface Segment {
+interface Segment {
   readonly names: SegmentNames;
   readonly bridge: Device;
   readonly carrier: LinkState;

@@ -112,7 +112,7 @@ export const listFilters = (rtnetlink: Rtnetlink, index: number): InstalledFilte
   );
 
 /** Reads a RTM_NEWTFILTER message; undefined for the head of a list, which every priority has beside its filters. */
-export function decodeFilter(
+function decodeFilter(
   hook: InstalledFilter['hook'],
   { body }: Message,
 ): InstalledFilter | undefined {

@@ -13,7 +13,7 @@ test('the chain of a forwarder, in order', () => {
 
 test('with physical networks, theirs is checked before the kernel is asked', () => {
   const networks = { names: [], find: () => undefined };
-  expect(forwarderChain({ ...deps, networks } as ForwarderDeps).name).toMatchInlineSnapshot(
+  expect(forwarderChain({ ...deps, networks }).name).toMatchInlineSnapshot(
     `"validate > update-path > update-token > lifecycle > expire > discover > round-robin > mechanisms > cross-connect > vlan-network > translate > follow-next-hop > connect"`,
   );
 });

@@ -15,15 +15,11 @@ const networks = {
   names: ['gw1'],
   find: (via: string) => (via === 'gw1' ? { device: 'eth1', mtu: 1450 } : undefined),
 };
-const start = async (
-  payload: string,
-  url: string | undefined,
-  known: typeof networks | undefined = networks,
-): Promise<void> => {
+const start = async (payload: string, url?: string): Promise<void> => {
   await registry.services.register(serviceOf('svc', { payload }));
   hop = await startHop(stage, 'nse', url);
   await registry.endpoints.register(endpointOf('nse', hop.url, 'svc'));
-  forwarder = await startForwarder(stage, { ...(known && { networks: known }) });
+  forwarder = await startForwarder(stage, { networks });
   forwarder.datapath.addForeign(NODE, 'eth1');
   a = callerOf(stage, forwarder.url);
 };
@@ -116,7 +112,7 @@ describe('a physical network', () => {
 
 describe('an endpoint with all its wires on one interface', () => {
   test('is told that it may, and has a tag per wire and no address', async () => {
-    await start('ETHERNET', undefined, undefined);
+    await start('ETHERNET');
     let vlan = 0;
     hop.answers(async (request, context) => {
       const answer = await hop.well(request, context);
@@ -142,7 +138,7 @@ describe('an endpoint with all its wires on one interface', () => {
   });
 
   test('is not told so for a wire that comes by a tunnel', async () => {
-    await start('ETHERNET', undefined, undefined);
+    await start('ETHERNET');
     const vxlan = { cls: 'REMOTE', type: 'VXLAN', parameters: { src_ip: '10.0.0.1' } };
     await a.request({ payload: 'ETHERNET' }, { preferences: [vxlan] });
     expect(hop.calls[0]?.preferences[0]?.parameters).toEqual({});
