@@ -1,14 +1,7 @@
 import { formatAddress, formatPrefix, network, parseAddress, parsePrefix } from '@nsm/ip';
 import { parseNetns } from '@nsm/netlink';
 import { formatAlias, isTombstone } from './alias.ts';
-import {
-  type End,
-  endsOf,
-  type Plan,
-  type PlannedPolicy,
-  type Vlan,
-  type Vxlan,
-} from './plan.ts';
+import { type End, endsOf, type Plan, type PlannedPolicy, type Vlan, type Vxlan } from './plan.ts';
 
 /** A plan cannot be made or carried out as asked. `field` names the value that is wrong, the message says what to do. */
 export class PlanError extends Error {
