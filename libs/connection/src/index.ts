@@ -14,17 +14,28 @@ export { followNextHop } from './elements/follow-next-hop.ts';
 export { ipam } from './elements/ipam.ts';
 export { kernelMechanism, noopMechanism } from './elements/kernel-mechanism.ts';
 export { lifecycle } from './elements/lifecycle.ts';
-export { mechanisms } from './elements/mechanisms.ts';
 export { policyRoute } from './elements/policy-route.ts';
+export { mechanisms, refusedMechanism } from './elements/mechanisms.ts';
 export { roundRobin } from './elements/round-robin.ts';
 export { translate } from './elements/translate.ts';
 export { trimPath } from './elements/trim-path.ts';
 export { updatePath } from './elements/update-path.ts';
 export { updateToken } from './elements/update-token.ts';
 export { validate } from './elements/validate.ts';
+export { deviceOf, vlanNetwork, vlanOffer } from './elements/vlan-network.ts';
+export type { Networks } from './elements/vlan-network.ts';
 export { vxlanClaim, vxlanMechanism, vxlanOffer } from './elements/vxlan-mechanism.ts';
 export type { Tunnel } from './elements/vxlan-mechanism.ts';
-export { INTERFACE_NAME, KERNEL, LOCAL, NETNS_URL } from './mechanism.ts';
+export {
+  ETHERNET,
+  INTERFACE_NAME,
+  IPSEC,
+  KERNEL,
+  LOCAL,
+  NETNS_URL,
+  REMOTE,
+  SUPPORTS_VLAN,
+} from './mechanism.ts';
 export { ownNetns } from './own-netns.ts';
 export { firstExpiry, ownSegment, pathOf } from './path.ts';
 export { createPeers } from './peers.ts';

@@ -4,6 +4,12 @@ export const REMOTE = 'REMOTE';
 export const KERNEL = 'KERNEL';
 export const VXLAN = 'VXLAN';
 export const NOOP = 'NOOP';
+export const VLAN = 'VLAN';
+export const IPSEC = 'IPSEC';
+
+/** Payloads (contract 4.1); an empty one means IP. */
+export const IP = 'IP';
+export const ETHERNET = 'ETHERNET';
 
 /** Parameter keys (contract 4.2). */
 export const INTERFACE_NAME = 'name';
@@ -14,3 +20,7 @@ export const SRC_PORT = 'src_port';
 export const DST_PORT = 'dst_port';
 export const VNI = 'vni';
 export const MTU = 'MTU';
+export const SUPPORTS_VLAN = 'supportsVlan';
+
+/** The connection label that names the physical network of a VLAN (contract 4.6). */
+export const VIA = 'via';

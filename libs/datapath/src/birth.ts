@@ -4,6 +4,7 @@ import type { Birth, Change, Device, Kernel } from './kernel.ts';
 import type { OpenEnd } from './open.ts';
 import type { End, Plan } from './plan.ts';
 import { orphanChanges, policyChanges } from './policies.ts';
+import { bearPort } from './segment.ts';
 
 /** A used index and a used name look the same (EEXIST), and an index is drawn from a billion: one more try settles which it was. */
 const ATTEMPTS = 3;
@@ -30,7 +31,7 @@ export function birth(
       if (end.policies !== undefined) space.apply(policyChanges(space, dev, end.policies));
     });
     // A tunnel has no carrier to wait for.
-    if (plan.link.kind === 'veth')
+    if (plan.link.kind !== 'vxlan')
       ends.forEach(({ space }, i) => {
         const dev = devices[i];
         if (dev !== undefined) space.settle(dev);
@@ -69,16 +70,21 @@ function bear(
 
 function bearOnce(
   kernel: Kernel,
-  { link }: Plan,
+  plan: Plan,
   ends: readonly OpenEnd[],
   born: readonly Birth[],
 ): void {
+  const { link } = plan;
   const [first, second] = ends;
   const [one, other] = born;
   if (first === undefined || one === undefined) throw new Error('a plan has an end');
   if (link.kind === 'veth') {
     if (second === undefined || other === undefined) throw new Error('a veth pair has two ends');
     first.space.apply([{ op: 'add-veth', link: one, peer: other, peerIn: second.space }]);
+    return;
+  }
+  if (link.kind === 'vlan') {
+    bearPort(kernel, plan, link, one, first.space);
     return;
   }
   const { vni, local, remote, port } = link;

@@ -1,7 +1,7 @@
 import { formatAddress, formatPrefix, network, parseAddress, parsePrefix } from '@nsm/ip';
 import { parseNetns } from '@nsm/netlink';
 import { formatAlias, isTombstone } from './alias.ts';
-import { type End, endsOf, type Plan, type PlannedPolicy, type Vxlan } from './plan.ts';
+import { type End, endsOf, type Plan, type PlannedPolicy, type Vlan, type Vxlan } from './plan.ts';
 
 /** A plan cannot be made or carried out as asked. `field` names the value that is wrong, the message says what to do. */
 export class PlanError extends Error {
@@ -15,6 +15,8 @@ export class PlanError extends Error {
 }
 
 const MAX_VNI = 0xffffff;
+/** IEEE 802.1Q: 4095 is reserved. */
+const MAX_TAG = 4094;
 const ALIAS_BYTES = 255;
 /** Their rules stand in a row, and there is room for so many (see policies.ts). */
 const MAX_POLICIES = 2_048;
@@ -36,6 +38,10 @@ export function checkPlan(plan: Plan): void {
   for (const { side, end } of endsOf(plan)) checkEnd(side, end);
   if (plan.link.kind === 'vxlan') {
     checkTunnel(plan.link);
+    return;
+  }
+  if (plan.link.kind === 'vlan') {
+    checkVlan(plan.link);
     return;
   }
   const { client, endpoint } = plan.link;
@@ -139,6 +145,23 @@ function checkTunnel({ vni, local, remote, port }: Vxlan): void {
     );
   if (!Number.isInteger(port) || port < 1 || port > 65535)
     throw new PlanError('port', `${port} is not a UDP port: choose one of 1 to 65535`);
+}
+
+function checkVlan({ end, tag, carrier }: Vlan): void {
+  if (!Number.isInteger(tag) || tag < 0 || tag > MAX_TAG)
+    throw new PlanError('tag', `${tag} is not a VLAN tag: choose one of 1 to ${MAX_TAG}, or 0`);
+  if ('device' in carrier) {
+    checkName('carrier.device', carrier.device);
+    return;
+  }
+  checkNetns('carrier.netns', carrier.netns);
+  checkName('carrier.name', carrier.name);
+  if (tag === 0) throw new PlanError('tag', 'wires on one interface are told apart by their tags');
+  if (carrier.netns === end.netns && carrier.name === end.name)
+    throw new PlanError(
+      'carrier.name',
+      `both ends are in ${end.netns} and named ${end.name}: name one of them differently`,
+    );
 }
 
 const prefixText = (text: string): string => formatPrefix(parsePrefix(text));

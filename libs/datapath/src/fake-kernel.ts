@@ -2,15 +2,17 @@ import { contains, formatPrefix, network, parseAddress, parsePrefix } from '@nsm
 import { type Counters, NetlinkError, type NetlinkEvent } from '@nsm/netlink';
 import { DatapathError } from './error.ts';
 import { createFakeRules, type FakeRules } from './fake-rules.ts';
-import type {
-  Birth,
-  Change,
-  Device,
-  Kernel,
-  LinkState,
-  Namespace,
-  TableRoute,
-  Tunnel,
+import {
+  type Birth,
+  type Change,
+  type Device,
+  filterName,
+  type Kernel,
+  type KnownFilter,
+  type LinkState,
+  type Namespace,
+  type TableRoute,
+  type Tunnel,
 } from './kernel.ts';
 import type { PlannedNeighbour, PlannedRoute } from './plan.ts';
 import { policiesOf } from './policies.ts';
@@ -45,6 +47,8 @@ interface Entry {
   pair?: { readonly netns: string; readonly index: number };
   /** The node whose addresses carry a tunnel. */
   node?: string;
+  /** What tc has, once the link has a qdisc for it. */
+  filters?: KnownFilter[];
 }
 
 const ERRNO = { ENODEV: 19, EEXIST: 17, ENETDOWN: 100, EINVAL: 22 } as const;
@@ -61,7 +65,9 @@ const NOTHING: Counters = {
 };
 
 /** An empty kernel in which every namespace exists until it is removed. */
-export function createFakeKernel(): FakeKernel {
+export function createFakeKernel({
+  tagging = 'program',
+}: { readonly tagging?: 'link' | 'program' } = {}): FakeKernel {
   const spaces = new Map<string, Map<number, Entry>>([[HOME, new Map()]]);
   const rules = new Map<string, FakeRules>();
   const gone = new Set<string>();
@@ -122,7 +128,7 @@ export function createFakeKernel(): FakeKernel {
   const born = (netns: string, change: Change): void => {
     if (change.op === 'add-veth') {
       const one = add(netns, change.link, 'veth');
-      const { netns: there } = change.peerIn;
+      const { netns: there } = change.peerIn ?? { netns };
       try {
         const other = add(there, change.peer, 'veth');
         one.pair = { netns: there, index: other.state.index };
@@ -133,6 +139,13 @@ export function createFakeKernel(): FakeKernel {
         drop(netns, one);
         throw error;
       }
+    }
+    if (change.op === 'add-bridge') add(netns, change.link, 'bridge');
+    if (change.op === 'add-vlan') {
+      const { link, parent, tag } = change;
+      if (!linksOf(netns).has(parent)) throw noDevice(netns, link);
+      const entry = add(netns, link, 'vlan');
+      entry.state = { ...entry.state, vlan: { tag, parent } };
     }
     if (change.op === 'add-vxlan') {
       const { vni, port } = change.tunnel;
@@ -151,7 +164,7 @@ export function createFakeKernel(): FakeKernel {
   const apply = (netns: string, change: Change): void => {
     operations.push(change.op);
     const links = linksOf(netns);
-    if (change.op === 'add-veth' || change.op === 'add-vxlan') born(netns, change);
+    if (isBirth(change)) born(netns, change);
     else if (change.op === 'sysctl')
       sysctls.set(`${netns} ${change.sysctl.path}`, change.sysctl.value);
     else if ('rule' in change) rulesOf(netns).apply(change);
@@ -190,6 +203,7 @@ export function createFakeKernel(): FakeKernel {
         ...policiesOf(policyState(netns), index),
       };
     },
+    filters: (index) => [...(linksOf(netns).get(index)?.filters ?? [])],
     apply: (changes) => {
       let first: Error | undefined;
       for (const change of changes)
@@ -225,6 +239,7 @@ export function createFakeKernel(): FakeKernel {
     home: () => open(HOME),
     nsids: (opened) => opened.map(({ netns }) => nsidOf(netns)),
     newIndex: () => (lastIndex += 1),
+    tagging: () => tagging,
   };
 
   return {
@@ -266,10 +281,10 @@ function routeOut(links: ReadonlyMap<number, Entry>, dst: string): Entry | undef
     .toSorted((a, b) => b.prefix.length - a.prefix.length)[0]?.entry;
 }
 
-type LinkOp = Exclude<
-  Change,
-  { op: 'add-veth' | 'add-vxlan' | 'sysctl' | 'delete-group' | 'rule' | 'no-rule' }
->;
+type BirthOp = Extract<Change, { op: 'add-veth' | 'add-vxlan' | 'add-bridge' | 'add-vlan' }>;
+type LinkOp = Exclude<Change, BirthOp | { op: 'sysctl' | 'delete-group' | 'rule' | 'no-rule' }>;
+
+const isBirth = (change: Change): change is BirthOp => change.op.startsWith('add-');
 
 function onLink(
   netns: string,
@@ -284,7 +299,7 @@ function onLink(
       return;
     }
     case 'set': {
-      const { addrGenMode: _, ...to } = change.to;
+      const { addrGenMode: _, promisc: __, master, ...to } = change.to;
       const holder = to.name === undefined ? undefined : named(links, to.name);
       if (holder !== undefined && holder !== entry)
         throw refusal(
@@ -292,7 +307,7 @@ function onLink(
           'EEXIST',
         );
       if (to.mac !== undefined && to.mac !== entry.state.mac) entry.neighbours = [];
-      entry.state = { ...entry.state, ...to };
+      entry.state = { ...entry.state, ...to, ...(master === undefined ? {} : { master }) };
       // The kernel flushes IPv6 addresses and all routes of a link that goes down.
       if (to.up === false) {
         entry.routes = [];
@@ -302,6 +317,24 @@ function onLink(
       }
       return;
     }
+    case 'clsact':
+      entry.filters ??= [];
+      return;
+    case 'no-clsact':
+      delete entry.filters;
+      return;
+    case 'filter': {
+      const { handle } = change.filter;
+      if (entry.filters === undefined)
+        throw refusal(`tc -n ${netns} filter add dev ${change.dev.name} ingress`, 'EINVAL');
+      entry.filters = entry.filters.filter((known) => known.handle !== handle);
+      entry.filters.push({ handle, name: filterName(change.filter), ours: true });
+      return;
+    }
+    case 'no-filter':
+      if (entry.filters !== undefined)
+        entry.filters = entry.filters.filter(({ handle }) => handle !== change.handle);
+      return;
     case 'address': {
       const host = (address: string): string => address.split('/')[0] ?? '';
       const six = isSix(change.address);

@@ -18,6 +18,8 @@ export interface Kernel {
   nsids(spaces: readonly Namespace[]): number[];
   /** An interface index that is most probably free everywhere. */
   newIndex(): number;
+  /** How this kernel puts tags on frames: by links of its own, or by programs where it has no such links. */
+  tagging(): 'link' | 'program';
 }
 
 /** One namespace while it is open. */
@@ -32,6 +34,8 @@ export interface Namespace {
   rules(): PolicyRule[];
   /** The routes of everybody in other tables than the three that every namespace has. */
   tableRoutes(): TableRoute[];
+  /** The filters at the ingress and egress of a link, whoever put them there. */
+  filters(index: number): KnownFilter[];
   /**
    * Makes changes in order, in as few calls as it can. The kernel goes on after a refusal.
    * @throws Error with the code of the first change that was refused; removing what is not there is no refusal
@@ -59,7 +63,30 @@ export interface LinkState {
   readonly peer?: number;
   readonly vxlan?: Tunnel;
   readonly counters?: Counters;
+  /** Index of the bridge it is a port of. */
+  readonly master?: number;
+  /** The tag of a VLAN link, and the index of the link that carries it. */
+  readonly vlan?: { readonly tag: number; readonly parent: number };
 }
+
+/** At the ingress of a link: every frame gets the tag, or those that have it lose it; they go on through the link `to`, an index. */
+export interface TagFilter {
+  /** Unique on its link. */
+  readonly handle: number;
+  readonly does: 'push' | 'pop';
+  readonly tag: number;
+  readonly to: number;
+}
+
+/** A filter that is there: `name` says what it does, see `filterName`. */
+export interface KnownFilter {
+  readonly handle: number;
+  readonly name: string;
+  readonly ours: boolean;
+}
+
+/** What a filter of ours is called in the kernel: two that do the same are called the same. */
+export const filterName = ({ does, tag, to }: TagFilter): string => `nsm ${does} ${tag} to if${to}`;
 
 /** The identity of a tunnel device. */
 export interface Tunnel {
@@ -121,6 +148,10 @@ interface LinkSetting {
   readonly group?: number;
   readonly up?: boolean;
   readonly addrGenMode?: 'none';
+  /** Index of the bridge to become a port of; 0: of none. */
+  readonly master?: number;
+  /** Frames for other stations are taken in. */
+  readonly promisc?: boolean;
 }
 
 /** One change, in the words of `ip`. */
@@ -129,7 +160,8 @@ export type Change =
       readonly op: 'add-veth';
       readonly link: Birth;
       readonly peer: Birth;
-      readonly peerIn: Namespace;
+      /** Absent: beside the other. */
+      readonly peerIn?: Namespace;
     }
   | {
       readonly op: 'add-vxlan';
@@ -137,6 +169,16 @@ export type Change =
       readonly bornIn: Namespace;
       readonly tunnel: Tunnel;
     }
+  | { readonly op: 'add-bridge'; readonly link: Birth }
+  | {
+      readonly op: 'add-vlan';
+      readonly link: Birth;
+      readonly parent: number;
+      readonly tag: number;
+    }
+  | { readonly op: 'clsact' | 'no-clsact'; readonly dev: Device }
+  | { readonly op: 'filter'; readonly dev: Device; readonly filter: TagFilter }
+  | { readonly op: 'no-filter'; readonly dev: Device; readonly handle: number }
   | { readonly op: 'set'; readonly dev: Device; readonly to: LinkSetting }
   | { readonly op: 'delete'; readonly dev: Device }
   | { readonly op: 'delete-group'; readonly group: number }

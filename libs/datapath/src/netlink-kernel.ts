@@ -4,10 +4,12 @@ import { formatAddress, formatPrefix } from '@nsm/ip';
 import {
   awaitLink,
   createNetnsFinder,
+  filterReplace,
   formatNetns,
   getLink,
   type Link,
   listAddresses,
+  listFilters,
   listLinks,
   listNeighbours,
   listRoutes,
@@ -16,15 +18,27 @@ import {
   nsidOf,
   openRtnetlink,
   parseNetns,
+  popTag,
+  pushTag,
   type Rtnetlink,
   RTPROT_NSM,
   RTPROT_STATIC,
+  vlanProbe,
   withRtnetlink,
   writeSysctl,
 } from '@nsm/netlink';
 import { PlanError } from './check.ts';
 import { DatapathError, failureOf } from './error.ts';
-import type { Change, Kernel, LinkState, Namespace, Programmed } from './kernel.ts';
+import {
+  type Change,
+  type Device,
+  filterName,
+  type Kernel,
+  type LinkState,
+  type Namespace,
+  type Programmed,
+  type TagFilter,
+} from './kernel.ts';
 import type { Sysctl } from './plan.ts';
 import { policiesOf } from './policies.ts';
 import { requestOf } from './request.ts';
@@ -38,6 +52,7 @@ export function createNetlinkKernel(): Kernel {
   const finder = createNetnsFinder();
   /** Open namespaces and their descriptors, which births need and nobody else shall see. */
   const descriptors = new WeakMap<Namespace, number>();
+  let tagging: 'link' | 'program' | undefined;
   const fdOf = (space: Namespace): number => {
     const fd = descriptors.get(space);
     if (fd === undefined) throw new Error(`namespace ${space.netns} is not open`);
@@ -56,6 +71,7 @@ export function createNetlinkKernel(): Kernel {
       programmed: (index) => programmedOn(rtnetlink, space, index),
       rules: () => rulesOf(rtnetlink),
       tableRoutes: () => tableRoutesOf(rtnetlink),
+      filters: (index) => listFilters(rtnetlink, index),
       apply: (changes) => applyAll(rtnetlink, changes, netns, fd, fdOf),
       settle: ({ index }) => awaitLink(rtnetlink, index),
       leave: () => {
@@ -84,7 +100,18 @@ export function createNetlinkKernel(): Kernel {
     nsids: (spaces) =>
       withRtnetlink(undefined, (rt) => spaces.map((space) => nsidOf(rt, fdOf(space)))),
     newIndex: () => randomInt(INDEXES.min, INDEXES.max),
+    tagging: () => (tagging ??= hasVlanLinks() ? 'link' : 'program'),
   };
+}
+
+/** Whether this kernel can make VLAN links, which asking may load a module for. */
+function hasVlanLinks(): boolean {
+  try {
+    withRtnetlink(undefined, (rtnetlink) => rtnetlink.request([vlanProbe()]));
+    return true;
+  } catch (error) {
+    return error instanceof NetlinkError && error.code === 'EINVAL';
+  }
 }
 
 /** Netlink changes that follow each other go in one send; a sysctl is a file and stands between two of them. */
@@ -95,28 +122,42 @@ function applyAll(
   fd: number | undefined,
   fdOf: (space: Namespace) => number,
 ): void {
-  let batch: Exclude<Change, { op: 'sysctl' }>[] = [];
+  let batch: Exclude<Change, { op: 'sysctl' | 'filter' }>[] = [];
   const flush = (): void => {
     const requests = batch.map((change) => requestOf(change, fdOf));
     batch = [];
-    try {
-      rtnetlink.request(requests);
-    } catch (error) {
-      if (!(error instanceof NetlinkError)) throw error;
-      const where = (text: string): string => text.replace(/^ip /, `ip -n ${netns} `);
-      const { code, errno } = error;
-      throw new DatapathError(
-        { message: where(error.message), operation: where(error.operation), code, errno },
-        error,
-      );
-    }
+    told(netns, () => rtnetlink.request(requests));
   };
   for (const change of changes)
     if (change.op === 'sysctl') {
       flush();
       setSysctl(change.sysctl, netns, fd);
+    } else if (change.op === 'filter') {
+      flush();
+      told(netns, () => setFilter(rtnetlink, change.dev, change.filter));
     } else batch.push(change);
   flush();
+}
+
+/** Says of a refusal in which namespace it was. */
+function told(netns: string, act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (!(error instanceof NetlinkError)) throw error;
+    const where = (text: string): string => text.replace(/^(ip|tc) /, `$1 -n ${netns} `);
+    const { code, errno } = error;
+    throw new DatapathError(
+      { message: where(error.message), operation: where(error.operation), code, errno },
+      error,
+    );
+  }
+}
+
+function setFilter(rtnetlink: Rtnetlink, dev: Device, filter: TagFilter): void {
+  const { handle, does, tag, to } = filter;
+  const program = does === 'push' ? pushTag(tag, to) : popTag(tag, to);
+  filterReplace(rtnetlink, dev, { handle, name: filterName(filter), program });
 }
 
 function setSysctl({ path, value, optional }: Sysctl, netns: string, fd: number | undefined): void {
@@ -134,7 +175,7 @@ function setSysctl({ path, value, optional }: Sysctl, netns: string, fd: number 
 }
 
 function stateOf({ vxlan, ...link }: Link): LinkState {
-  const { index, name, alias, up, mtu, mac, group, kind, peer, counters } = link;
+  const { index, name, alias, up, mtu, mac, group, kind, peer, counters, master, vlan } = link;
   const state = {
     index,
     name,
@@ -146,6 +187,8 @@ function stateOf({ vxlan, ...link }: Link): LinkState {
     kind,
     ...(peer === undefined ? {} : { peer }),
     ...(counters === undefined ? {} : { counters }),
+    ...(master === undefined ? {} : { master }),
+    ...(vlan === undefined ? {} : { vlan }),
   };
   if (vxlan?.local === undefined || vxlan.remote === undefined) return state;
   const { vni, port, local, remote } = vxlan;

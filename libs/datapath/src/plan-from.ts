@@ -4,6 +4,7 @@ import { checkMac, checkMtu, checkPlan, PlanError } from './check.ts';
 import type { End, Plan, Side, Sysctl, Vxlan } from './plan.ts';
 import { policiesFrom } from './policy-from.ts';
 import { neighboursOf, sideContext } from './side.ts';
+import { isTrunk, trunkFrom, vlanFrom } from './vlan-from.ts';
 import type { Wire, WireMechanism } from './wire.ts';
 
 const DEFAULT_VXLAN_PORT = 4789;
@@ -20,6 +21,8 @@ const IPV6_MIN_MTU = 1280;
  * | KERNEL | KERNEL | a veth pair, an end in each namespace |
  * | KERNEL | VXLAN  | a tunnel in the client's namespace; `src_ip` is ours |
  * | VXLAN  | KERNEL | a tunnel in the endpoint's namespace; `dst_ip` is ours |
+ * | KERNEL | VLAN   | a veth pair from the client to a VLAN of the physical network |
+ * | KERNEL | KERNEL with `vlan` | a veth pair from the client to a VLAN of the endpoint's one interface |
  *
  * Pure: the same wire gives the same plan, MAC addresses included, on every call and after every restart.
  * @throws PlanError for any other pair of mechanisms and for any value that cannot be programmed
@@ -48,6 +51,9 @@ export function vxlanMtu(underlayMtu: number, local: string): number {
 
 function linkFrom(wire: Wire, client: WireMechanism, endpoint: WireMechanism): Plan['link'] {
   const pair = `${client.type}+${endpoint.type}`;
+  if (pair === 'KERNEL+KERNEL' && isTrunk(endpoint))
+    return trunkFrom(endpoint, clientEnd(wire, client));
+  if (pair === 'KERNEL+VLAN') return vlanFrom(wire, endpoint, clientEnd(wire, client));
   if (pair === 'KERNEL+KERNEL') {
     const macs = { client: macOf(wire, 'client'), endpoint: macOf(wire, 'endpoint') };
     const mtu = wire.context?.MTU ?? 0;
@@ -68,9 +74,13 @@ function linkFrom(wire: Wire, client: WireMechanism, endpoint: WireMechanism): P
   throw new PlanError(
     'mechanism',
     `${client.type} towards the client with ${endpoint.type} towards the endpoint cannot be programmed: ` +
-      'one of them has to be KERNEL and the other KERNEL or VXLAN',
+      'one of them has to be KERNEL and the other KERNEL or VXLAN, or VLAN towards the endpoint',
   );
 }
+
+/** Of a wire that is the client's alone to program: nobody says what is on the VLAN. */
+const clientEnd = (wire: Wire, client: WireMechanism): End =>
+  endFrom(wire, 'client', client, wire.context?.MTU ?? 0, undefined);
 
 function tunnelFrom(wire: Wire, side: Side, kernel: WireMechanism, tunnel: WireMechanism): Vxlan {
   const parameters = tunnel.parameters;
@@ -114,7 +124,7 @@ function endFrom(
   if (vlan > 0 && vlan <= 4095)
     throw new PlanError(
       `${side}.vlan`,
-      `VLAN ${vlan} on a kernel interface is not supported: ask for an interface without one`,
+      `VLAN ${vlan} is possible on the interface of an endpoint whose client is on the same node: ask for an interface without one`,
     );
   const name = parameters['name'] ?? '';
   const { own, peers, routes } = sideContext(side, wire.context);

@@ -7,7 +7,7 @@ export interface Plan {
   readonly id: string;
   /** Whose plan it is, for example the forwarder's name: several may share a machine. Becomes part of the link alias. */
   readonly owner?: string;
-  readonly link: Veth | Vxlan;
+  readonly link: Veth | Vxlan | Vlan;
 }
 
 /** Both ends are on this machine. */
@@ -29,6 +29,25 @@ export interface Vxlan {
   readonly remote: string;
   /** UDP port, on both nodes. */
   readonly port: number;
+}
+
+/** The client is here, and what it sends leaves with a VLAN tag through a link of this node. */
+export interface Vlan {
+  readonly kind: 'vlan';
+  readonly side: Side;
+  readonly end: End;
+  /** 1..4094; 0: frames without a tag. */
+  readonly tag: number;
+  /** A link of the node that leads to a physical network, by its name, or an interface that an endpoint gets all its wires on. */
+  readonly carrier: { readonly device: string } | Trunk;
+}
+
+/** An interface in the endpoint's namespace that carries the wires of many clients, each with a tag of its own. */
+export interface Trunk {
+  /** `inode://<dev>/<ino>` */
+  readonly netns: string;
+  /** Interface name, 1..15 bytes. */
+  readonly name: string;
 }
 
 /** Which workload an end belongs to. */
@@ -101,7 +120,7 @@ export interface Sysctl {
   readonly optional?: boolean;
 }
 
-/** The ends of a plan with their sides: two of a veth pair, one of a tunnel. */
+/** The ends of a plan with their sides: two of a veth pair, one of a tunnel or VLAN. */
 export const endsOf = ({ link }: Plan): { readonly side: Side; readonly end: End }[] =>
   link.kind === 'veth'
     ? [
@@ -121,6 +140,7 @@ export function sameWire(a: Plan, b: Plan): boolean {
       link.kind,
       ...endsOf({ id, link, ...plan }).map(({ side, end }) => [side, end.netns]),
       ...(link.kind === 'vxlan' ? [link.vni, link.local, link.remote, link.port] : []),
+      ...(link.kind === 'vlan' ? [link.tag, link.carrier] : []),
     ]);
   return identity(a) === identity(b);
 }

@@ -8,6 +8,7 @@ import { DatapathError } from './error.ts';
 import type { Kernel, LinkState } from './kernel.ts';
 import { type OpenEnd, withEnds } from './open.ts';
 import { endsOf, type Plan, samePlan, sameWire, type Side } from './plan.ts';
+import { createSegments, isPlugged } from './segment.ts';
 
 /** Makes a kernel match plans. Synchronous; both functions may be called any number of times with the same plan. */
 export interface Reconciler {
@@ -48,6 +49,8 @@ export function createReconciler(kernel: Kernel, onBuried: (netns: string) => vo
   /** Buried tunnels by number and port, which they keep until they are reaped. */
   const graves = new Map<string, string>();
 
+  const segments = createSegments(kernel, onBuried);
+
   const remove = (plan: Plan): void => {
     for (const { side, end } of endsOf(plan)) {
       if (!bury(kernel, { id: plan.id, side }, end)) continue;
@@ -55,6 +58,7 @@ export function createReconciler(kernel: Kernel, onBuried: (netns: string) => vo
       onBuried(end.netns);
     }
     forgetOldest(graves);
+    if (plan.link.kind === 'vlan') segments.release(plan, plan.link);
   };
 
   const discard = (link: CountedLink): boolean => {
@@ -86,10 +90,11 @@ export function createReconciler(kernel: Kernel, onBuried: (netns: string) => vo
     }
   };
 
-  const ensure = (plan: Plan, was?: Plan): Reconciled =>
-    was !== undefined && !sameWire(plan, was)
-      ? rebuild(plan, was)
-      : withEnds(kernel, plan, (ends) => ensureWire(plan, was, ends));
+  const ensure = (plan: Plan, was?: Plan): Reconciled => {
+    if (was !== undefined && !sameWire(plan, was)) return rebuild(plan, was);
+    const wire = (): Reconciled => withEnds(kernel, plan, (ends) => ensureWire(plan, was, ends));
+    return plan.link.kind === 'vlan' ? segments.with(plan, plan.link, wire) : wire();
+  };
 
   const ensureWire = (plan: Plan, was: Plan | undefined, ends: readonly OpenEnd[]): Reconciled => {
     // Before anything is made, so that whatever happens to it is heard.
@@ -102,7 +107,7 @@ export function createReconciler(kernel: Kernel, onBuried: (netns: string) => vo
     );
     ends.forEach((end, i) => refuseForeign(plan, end, links[i]));
     const present = links.filter((link) => link !== undefined);
-    if (present.length === ends.length && isWhole(plan, present)) {
+    if (present.length === ends.length && isWhole(kernel, plan, present)) {
       const same = was !== undefined && samePlan(plan, was) && present.every(asPlanned(ends));
       if (!same) adjust(ends, present, was);
       return { change: same ? 'none' : 'adjusted', counters: countersOf(ends, present), nsids };
@@ -182,9 +187,11 @@ function refuseForeign(
 }
 
 /** Whether the links found are the ends of one wire of this plan. */
-function isWhole({ link }: Plan, [first, second]: readonly LinkState[]): boolean {
+function isWhole(kernel: Kernel, plan: Plan, [first, second]: readonly LinkState[]): boolean {
+  const { link } = plan;
   if (link.kind === 'veth')
     return first?.kind === 'veth' && first.peer === second?.index && second?.peer === first.index;
+  if (link.kind === 'vlan') return first !== undefined && isPlugged(kernel, plan, link, first);
   const { vni, local, remote, port } = link;
   const found = first?.vxlan;
   return (

@@ -2,6 +2,10 @@ import { parseAddress, parsePrefix } from '@nsm/ip';
 import {
   addressDelete,
   addressReplace,
+  bridgeAdd,
+  clsactAdd,
+  clsactDelete,
+  filterDelete,
   linkDelete,
   linkDeleteGroup,
   linkSet,
@@ -15,6 +19,7 @@ import {
   ruleAdd,
   ruleDelete,
   vethAdd,
+  vlanAdd,
   vxlanAdd,
 } from '@nsm/netlink';
 import type { Change, Namespace, PolicyRule } from './kernel.ts';
@@ -22,17 +27,30 @@ import type { PlannedRoute, PortRange } from './plan.ts';
 
 /** The netlink message of a change. `fdOf` gives the descriptor of an open namespace. */
 export function requestOf(
-  change: Exclude<Change, { op: 'sysctl' }>,
+  change: Exclude<Change, { op: 'sysctl' | 'filter' }>,
   fdOf: (space: Namespace) => number,
 ): Request {
   switch (change.op) {
     case 'add-veth':
-      return vethAdd(change.link, { ...change.peer, netns: fdOf(change.peerIn) });
+      return vethAdd(change.link, {
+        ...change.peer,
+        ...(change.peerIn === undefined ? {} : { netns: fdOf(change.peerIn) }),
+      });
     case 'add-vxlan': {
       const { vni, port, local, remote } = change.tunnel;
       const tunnel = { vni, port, local: parseAddress(local), remote: parseAddress(remote) };
       return vxlanAdd({ ...change.link, netns: fdOf(change.bornIn) }, tunnel);
     }
+    case 'add-bridge':
+      return bridgeAdd(change.link);
+    case 'add-vlan':
+      return vlanAdd(change.link, change.parent, change.tag);
+    case 'clsact':
+      return clsactAdd(change.dev);
+    case 'no-clsact':
+      return clsactDelete(change.dev);
+    case 'no-filter':
+      return filterDelete(change.dev, change.handle);
     case 'set':
       return linkSet(change.dev, change.to);
     case 'delete':

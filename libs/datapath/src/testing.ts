@@ -73,6 +73,40 @@ export const remotePlan = (
   });
 };
 
+/** A wire to VLAN `tag` of the physical network behind the node's link `network`. */
+export const vlanPlan = (
+  netns: string,
+  tag: number,
+  wire: { id?: string; context?: WireContext; network?: string; name?: string } = {},
+): Plan =>
+  planFrom({
+    id: wire.id ?? `vlan-${tag}`,
+    payload: 'ETHERNET',
+    context: wire.context ?? context(['172.16.1.1/24'], []),
+    client: { type: 'KERNEL', parameters: { inodeURL: netns, name: wire.name ?? 'nsm-1' } },
+    endpoint: { type: 'VLAN', parameters: { 'vlan-id': String(tag) } },
+    network: wire.network ?? 'phys',
+    underlay: { mtu: 1500 },
+  });
+
+/** A wire to the endpoint's one interface, under a tag. */
+export const trunkPlan = (
+  { client, endpoint }: Places,
+  tag: number,
+  wire: { id?: string; context?: WireContext } = {},
+): Plan =>
+  planFrom({
+    id: wire.id ?? `trunk-${tag}`,
+    payload: 'ETHERNET',
+    context: wire.context ?? context(['172.16.1.1/24'], []),
+    client: { type: 'KERNEL', parameters: { inodeURL: client, name: 'nsm-1' } },
+    endpoint: {
+      type: 'KERNEL',
+      parameters: { inodeURL: endpoint, name: 'trunk', vlan: String(tag) },
+    },
+    underlay: { mtu: 1500 },
+  });
+
 /** A row: what is asked for, and what is there then, as `ip` commands. */
 export interface Transition {
   readonly name: string;

@@ -15,6 +15,8 @@ export interface Wire {
   readonly endpoint: WireMechanism | undefined;
   /** The link that carries tunnels. */
   readonly underlay: { readonly mtu: number };
+  /** The link of this node that leads to the physical network of a VLAN, by its name. */
+  readonly network?: string;
 }
 
 /** Contract 4: type and parameters. */

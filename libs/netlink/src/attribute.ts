@@ -22,6 +22,10 @@ export function attribute(type: number, payload: Uint8Array): Buffer {
 /** An attribute of one byte. */
 export const u8 = (type: number, value: number): Buffer => attribute(type, Uint8Array.of(value));
 
+/** An attribute of two bytes. */
+export const u16 = (type: number, value: number): Buffer =>
+  attribute(type, Uint8Array.of(value & 0xff, value >>> 8));
+
 /** An attribute of two bytes in network order, as ports are. */
 export const be16 = (type: number, value: number): Buffer =>
   attribute(type, Uint8Array.of(value >>> 8, value & 0xff));

@@ -1,4 +1,5 @@
 export { addressDelete, addressReplace, type InterfaceAddress, listAddresses } from './address.ts';
+export { popTag, pushTag } from './bpf.ts';
 export type { Device } from './device.ts';
 export { type NetlinkEvent, openEvents } from './events.ts';
 export { type Counters, getLink, type Link, listLinks } from './link.ts';
@@ -11,6 +12,8 @@ export {
   linkSet,
   type NewLink,
   vethAdd,
+  vlanAdd,
+  vlanProbe,
   vxlanAdd,
   type VxlanTunnel,
 } from './link-message.ts';
@@ -62,3 +65,13 @@ export {
 export { NetlinkError, openRtnetlink, type Rtnetlink, withRtnetlink } from './socket.ts';
 export { Errno } from './sys.ts';
 export { readSysctl, writeSysctl } from './sysctl.ts';
+export {
+  clsactAdd,
+  clsactDelete,
+  type Filter,
+  filterDelete,
+  filterReplace,
+  type InstalledFilter,
+  listFilters,
+} from './tc.ts';
+export { openTap } from './tap.ts';

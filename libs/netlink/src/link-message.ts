@@ -1,5 +1,5 @@
 import { type Address, addressBytes } from '@nsm/ip';
-import { attribute, be16, nest, text, u32, u8 } from './attribute.ts';
+import { attribute, be16, nest, text, u16, u32, u8 } from './attribute.ts';
 import { type Device, deviceIndex, deviceName } from './device.ts';
 import { macBytes } from './mac.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, type Request } from './message.ts';
@@ -10,6 +10,7 @@ export const RTM_DELLINK = 17;
 export const RTM_GETLINK = 18;
 const RTM_SETLINK = 19;
 const IFF_UP = 1;
+const IFF_PROMISC = 0x100;
 export const IFLA = {
   address: 1,
   ifname: 3,
@@ -36,6 +37,8 @@ export const IFLA_VXLAN = {
   group6: 16,
   local6: 17,
 } as const;
+export const IFLA_VLAN = { id: 1 } as const;
+const IFLA_BR_MCAST_SNOOPING = 23;
 const VETH_INFO_PEER = 1;
 const AF_INET6 = 10;
 const IFLA_INET6_ADDR_GEN_MODE = 8;
@@ -70,6 +73,8 @@ export interface LinkChange {
   readonly mac?: string;
   readonly group?: number;
   readonly up?: boolean;
+  /** Whether frames for other stations are taken in. */
+  readonly promisc?: boolean;
   /** Index of the bridge to join; 0 leaves it. */
   readonly master?: number;
   /** `none`: no link-local IPv6 address. Takes effect when the link goes up, so set it before. */
@@ -105,15 +110,56 @@ export function vxlanAdd(link: NewLink, { vni, local, remote, port }: VxlanTunne
   return add(link, info, `type vxlan id ${vni} dstport ${port}`);
 }
 
-/** `ip link add NAME type bridge` */
+/** `ip link add NAME type bridge mcast_snooping 0`: groups reach every port, also where nobody asks who listens. */
 export const bridgeAdd = (link: NewLink): Request =>
-  add(link, nest(IFLA.linkinfo, text(IFLA_INFO.kind, 'bridge')), 'type bridge');
+  add(
+    link,
+    nest(
+      IFLA.linkinfo,
+      text(IFLA_INFO.kind, 'bridge'),
+      nest(IFLA_INFO.data, u8(IFLA_BR_MCAST_SNOOPING, 0)),
+    ),
+    'type bridge',
+  );
+
+/** `ip link add link PARENT name NAME type vlan id TAG`. EOPNOTSUPP where the kernel has no such links. */
+export const vlanAdd = (link: NewLink, parent: number, tag: number): Request =>
+  add(
+    link,
+    Buffer.concat([
+      u32(IFLA.link, parent),
+      nest(
+        IFLA.linkinfo,
+        text(IFLA_INFO.kind, 'vlan'),
+        nest(IFLA_INFO.data, u16(IFLA_VLAN.id, tag)),
+      ),
+    ]),
+    `link if${parent} type vlan id ${tag}`,
+  );
+
+/**
+ * Asks for a VLAN link without saying which: a kernel that has such links misses the tag (EINVAL), one that has none does not know
+ * the kind (EOPNOTSUPP). Nothing is made either way.
+ */
+export const vlanProbe = (): Request =>
+  add(
+    { name: 'nsm-probe' },
+    nest(IFLA.linkinfo, text(IFLA_INFO.kind, 'vlan')),
+    'type vlan (a probe)',
+  );
 
 /** `ip link set dev NAME ...` */
 export function linkSet(device: Device, change: LinkChange): Request {
-  const { name, alias, mtu, mac, group, up, master, addrGenMode } = change;
+  const { name, alias, mtu, mac, group, up, promisc, master, addrGenMode } = change;
+  const flag = (wanted: boolean | undefined, bit: number): [number, number] =>
+    wanted === undefined ? [0, 0] : [wanted ? bit : 0, bit];
+  const flags = [flag(up, IFF_UP), flag(promisc, IFF_PROMISC)];
   const body = Buffer.concat([
-    ifinfo(deviceIndex(device), up === true ? IFF_UP : 0, up === undefined ? 0 : IFF_UP),
+    ifinfo(
+      deviceIndex(device),
+      flags.reduce((sum, [value]) => sum | value, 0),
+      flags.reduce((sum, [, mask]) => sum | mask, 0),
+    ),
     ...optional(name, (value) => text(IFLA.ifname, value)),
     // The kernel takes the alias by length; a closing NUL would become part of it.
     ...optional(alias, (value) => attribute(IFLA.ifalias, Buffer.from(value))),

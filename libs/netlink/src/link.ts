@@ -1,6 +1,6 @@
 import { type Address, addressFromBytes } from '@nsm/ip';
 import { attributes, readText, readU32, text, u32 } from './attribute.ts';
-import { IFLA, IFLA_INFO, IFLA_VXLAN, ifinfo, RTM_GETLINK } from './link-message.ts';
+import { IFLA, IFLA_INFO, IFLA_VLAN, IFLA_VXLAN, ifinfo, RTM_GETLINK } from './link-message.ts';
 import { formatMac } from './mac.ts';
 import { type Message, reading } from './message.ts';
 import type { Rtnetlink } from './socket.ts';
@@ -51,6 +51,8 @@ export interface Link {
     readonly local?: Address;
     readonly remote?: Address;
   };
+  /** The tag of a VLAN link, and the index of the link that carries it. */
+  readonly vlan?: { readonly tag: number; readonly parent: number };
 }
 
 /** `ip [-s] link show dev NAME`; undefined when there is none. @throws NetlinkError */
@@ -106,6 +108,14 @@ function readLink(body: Buffer): Link {
     ...(kind === 'vxlan'
       ? { vxlan: decodeVxlan(info.get(IFLA_INFO.data) ?? Buffer.alloc(0)) }
       : {}),
+    ...(kind === 'vlan'
+      ? {
+          vlan: {
+            tag: readTag(info.get(IFLA_INFO.data) ?? Buffer.alloc(0)),
+            parent: readU32(found.get(IFLA.link)) ?? 0,
+          },
+        }
+      : {}),
   };
 }
 
@@ -136,3 +146,5 @@ function decodeVxlan(data: Buffer): NonNullable<Link['vxlan']> {
     ...(remote === undefined ? {} : { remote: addressFromBytes(remote) }),
   };
 }
+
+const readTag = (data: Buffer): number => attributes(data).get(IFLA_VLAN.id)?.readUInt16LE(0) ?? 0;

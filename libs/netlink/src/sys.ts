@@ -61,6 +61,7 @@ const c = {
   unshare: bind('int unshare(int)'),
   mount: bind('int mount(const char *, const char *, const char *, unsigned long, void *)'),
   umount2: bind('int umount2(const char *, int)'),
+  ioctl: bind('int ioctl(int, unsigned long, void *)'),
   strerror: libc.func('const char *strerror(int)') as (errno: number) => string,
 };
 
@@ -160,6 +161,51 @@ export const mount = (source: string, target: string, type: string, flags: numbe
 /** `umount2(2)` */
 export const unmount = (target: string, flags: number): void =>
   void check('umount2', c.umount2(target, flags));
+
+/** `ioctl(2)` with an encoded structure. */
+export const ioctl = (fd: number, request: number, argument: Buffer): number =>
+  check('ioctl', c.ioctl(fd, request, argument));
+
+/** <linux/bpf.h> union bpf_attr of BPF_PROG_LOAD, as far as we fill it: the kernel takes what is left out as 0. */
+const ProgramLoad = koffi.struct({
+  prog_type: 'uint32_t',
+  insn_cnt: 'uint32_t',
+  insns: 'void *',
+  license: 'const char *',
+  log_level: 'uint32_t',
+  log_size: 'uint32_t',
+  log_buf: 'void *',
+});
+/** <asm/unistd.h>, by `process.arch`. */
+const SYS_BPF: Readonly<Record<string, number>> = { x64: 321, arm64: 280 };
+const BPF_PROG_LOAD = 5;
+const INSTRUCTION_BYTES = 8;
+const VERIFIER_LOG_BYTES = 4096;
+
+/**
+ * `bpf(2)` BPF_PROG_LOAD: a descriptor of the program. Where the verifier refuses it, the error's cause has what it said.
+ * @throws Errno EPERM without CAP_BPF and CAP_NET_ADMIN, ENOSYS where the kernel has none, EINVAL and EACCES from the verifier
+ */
+export function loadProgram(type: number, instructions: Buffer, license: string): number {
+  const log = Buffer.alloc(VERIFIER_LOG_BYTES);
+  const attr = {
+    prog_type: type,
+    insn_cnt: instructions.length / INSTRUCTION_BYTES,
+    insns: instructions,
+    license,
+    log_level: 1,
+    log_size: log.length,
+    log_buf: log,
+  };
+  const bpf = libc.func('syscall', 'long', ['long', 'int', koffi.pointer(ProgramLoad), 'uint32_t']);
+  const call = SYS_BPF[process.arch];
+  if (call === undefined) throw new Errno('bpf', constants.errno.ENOSYS);
+  const fd = bpf(call, BPF_PROG_LOAD, attr, koffi.sizeof(ProgramLoad)) as number;
+  if (fd >= 0) return fd;
+  const error = new Errno('bpf', koffi.errno());
+  error.cause = log.toString('utf8', 0, Math.max(0, log.indexOf(0)));
+  throw error;
+}
 
 function check(syscall: string, result: number): number {
   if (result < 0) throw new Errno(syscall, koffi.errno());

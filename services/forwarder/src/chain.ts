@@ -2,25 +2,34 @@ import { chain, type Clock } from '@nsm/chain';
 import {
   connect,
   crossConnect,
+  deviceOf,
   discover,
+  ETHERNET,
   expire,
+  IPSEC,
   KERNEL,
   kernelMechanism,
   followNextHop,
   lifecycle,
   LOCAL,
   mechanisms,
+  refusedMechanism,
+  REMOTE,
   roundRobin,
+  SUPPORTS_VLAN,
   translate,
   updatePath,
   updateToken,
   validate,
+  vlanNetwork,
+  vlanOffer,
   vxlanClaim,
   vxlanMechanism,
   vxlanOffer,
   type Call,
   type ConnectionElement,
   type Connections,
+  type Networks,
   type Peers,
   type Tunnel,
 } from '@nsm/connection';
@@ -47,11 +56,17 @@ export interface ForwarderDeps {
   readonly tunnel: Tunnel | undefined;
   /** Octets; of the link that carries tunnels. */
   readonly underlayMtu: number;
+  /** The physical networks this node is on; undefined: none. */
+  readonly networks?: Networks | undefined;
+  /** Why there is no IPSEC here. */
+  readonly noIpsec?: string | undefined;
 }
+
+const NO_IPSEC = 'this forwarder has none; ask for WIREGUARD, or for VXLAN in a network you trust';
 
 /** What a forwarder does with a Request or Close: chooses an endpoint, agrees with both sides, and joins them in the kernel. */
 export const forwarderChain = (d: ForwarderDeps): ConnectionElement => {
-  const { tunnel } = d;
+  const { tunnel, networks, noIpsec = NO_IPSEC } = d;
   return chain(
     validate(), // nothing malformed gets any further
     updatePath(d.name, d.newId), // from here on the id is this hop's own
@@ -60,18 +75,38 @@ export const forwarderChain = (d: ForwarderDeps): ConnectionElement => {
     expire(d.connections, d.clock), // closes what is not refreshed in time
     discover(d.discovery, d.clock), // which endpoints may serve this request
     roundRobin(), // tries them until one accepts
-    mechanisms(kernelMechanism(d), ...(tunnel ? [vxlanMechanism(tunnel)] : [])), // how the caller's leg is realised
-    crossConnect({ datapath: d.datapath, owner: d.owner, underlayMtu: d.underlayMtu }), // acts when both legs are known
+    mechanisms(
+      kernelMechanism(d),
+      ...(tunnel ? [vxlanMechanism(tunnel)] : []),
+      refusedMechanism(IPSEC, REMOTE, noIpsec),
+    ), // how the caller's leg is realised
+    crossConnect({
+      datapath: d.datapath,
+      owner: d.owner,
+      underlayMtu: d.underlayMtu,
+      ...(networks ? { networkOf: (answer) => deviceOf(networks, answer) } : {}),
+    }), // acts when both legs are known
+    ...(networks ? [vlanNetwork(networks)] : []), // the network the endpoint chose must be one of ours, before the kernel is asked
     ...(tunnel ? [vxlanClaim(tunnel)] : []), // a number the other node chose must be free here, before the kernel is asked
-    translate((call) => offers(call, tunnel)), // the caller's leg ends here, ours begins
+    translate((call) => offers(call, tunnel, networks)), // the caller's leg ends here, ours begins
     followNextHop(d.peers), // hears what becomes of it there
     connect(d), // holds "close the next hop" with the answer it got
   );
 };
 
 /** A unix socket leads to a workload of this node, anything else to another node (contract 3.12, filtermechanisms). */
-function offers({ target }: Call, tunnel: Tunnel | undefined): readonly Mechanism[] {
-  if (/^(unix|inode):/.test(target?.url ?? ''))
-    return [{ cls: LOCAL, type: KERNEL, parameters: {} }];
-  return tunnel ? [vxlanOffer(tunnel)] : [];
+function offers(
+  { target, connection: { mechanism, payload } }: Call,
+  tunnel: Tunnel | undefined,
+  networks: Networks | undefined,
+): readonly Mechanism[] {
+  if (/^(unix|inode):/.test(target?.url ?? '')) {
+    // A wire that comes by a tunnel cannot be told by a tag.
+    const parameters = mechanism?.type === KERNEL ? { [SUPPORTS_VLAN]: 'true' } : {};
+    return [{ cls: LOCAL, type: KERNEL, parameters }];
+  }
+  return [
+    ...(tunnel ? [vxlanOffer(tunnel)] : []),
+    ...(networks && payload === ETHERNET ? [vlanOffer] : []), // carries nothing else (contract 4.1)
+  ];
 }

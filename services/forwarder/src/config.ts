@@ -26,4 +26,8 @@ export const settings = {
     0,
     65_535,
   ),
+  NSM_DEVICE_SELECTOR_FILE: text({
+    fallback: '',
+    help: 'YAML file that names the link of each physical network; empty: no VLANs',
+  }),
 };

@@ -11,6 +11,13 @@ test('the chain of a forwarder, in order', () => {
   );
 });
 
+test('with physical networks, theirs is checked before the kernel is asked', () => {
+  const networks = { names: [], find: () => undefined };
+  expect(forwarderChain({ ...deps, networks }).name).toMatchInlineSnapshot(
+    `"validate > update-path > update-token > lifecycle > expire > discover > round-robin > mechanisms > cross-connect > vlan-network > translate > follow-next-hop > connect"`,
+  );
+});
+
 test('without a tunnel address there is nothing of tunnels in it', () => {
   expect(forwarderChain(deps).name).not.toContain('vxlan');
 });

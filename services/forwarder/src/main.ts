@@ -3,6 +3,7 @@ import { createDatapath } from '@nsm/datapath';
 import { insecureTokens } from '@nsm/identity';
 import { logOutcome, logRegistration, logUndoFailure, main, traceElements } from '@nsm/service';
 import { settings } from './config.ts';
+import { readDeviceSelector } from './device-selector.ts';
 import { createForwarder } from './forwarder.ts';
 import { logAdoption } from './log-adoption.ts';
 import { ownerOf } from './owner.ts';
@@ -16,6 +17,7 @@ await main('forwarder', '0.1.0', settings, async (config, runtime) => {
   const { log, clock, random, newId, transport } = runtime;
   const { NSM_NAME: name, NSM_TUNNEL_IP: ip } = config;
   const mtu = ip === '' ? LOCAL_MTU : underlayMtu(ip);
+  const { NSM_DEVICE_SELECTOR_FILE: selector } = config;
   const datapath = createDatapath();
   runtime.onStop('data path', () => datapath.close());
 
@@ -40,6 +42,7 @@ await main('forwarder', '0.1.0', settings, async (config, runtime) => {
             vnis: createVnis(random),
           },
     underlayMtu: mtu,
+    networks: selector === '' ? undefined : readDeviceSelector(selector),
     managerUrl: config.NSM_CONNECT_TO,
     forwarderService: config.NSM_NSNAME,
     labels: config.NSM_LABELS,

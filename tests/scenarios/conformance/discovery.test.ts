@@ -6,6 +6,7 @@ import {
   keepForwarder,
   managerWithHop,
   serviceOf,
+  startForwarder,
   startHop,
   startManager,
   startRegistry,
@@ -13,7 +14,7 @@ import {
   type TestManager,
   type TestRegistry,
 } from './parts.ts';
-import { callerOf, createStage, refusal, type Caller, type Stage } from './stage.ts';
+import { callerOf, createStage, namesOf, refusal, type Caller, type Stage } from './stage.ts';
 
 let stage: Stage;
 beforeEach(() => void (stage = createStage()));
@@ -68,6 +69,27 @@ describe('a manager', () => {
     for (const text of ['all forwarders have failed', 'f1 is full', 'f2 is full'])
       expect(message).toContain(text);
   });
+
+  test.each([
+    ['LOCAL', 'MEMIF', 'VPP'],
+    ['LOCAL', 'VFIO', 'SR-IOV'],
+  ])(
+    '52: a forwarder that refuses %s %s says why, and the next one serves',
+    async (cls, type, why) => {
+      await registry.endpoints.register(endpointOf('e', 'unix:///e.sock', 'svc'));
+      const ours = await startForwarder(stage, { name: 'f1', registryUrl: manager.url });
+      await keepForwarder(stage, manager, ours.url, { name: 'f1' });
+      const preferences = [{ cls, type, parameters: {} }];
+      const error = await refusal(a.request({}, { preferences }));
+      expect(error.code).toBe('mechanism-unsupported');
+      expect(error.message).toMatch(new RegExp(`${cls} ${type} \\(.*${why}`));
+      const other = await forwarder('f2');
+      const answer = await a.request({}, { preferences });
+      expect(answer.mechanism?.type).toBe(type);
+      expect(namesOf(answer)).toEqual(['A', 'mgr', 'f2']);
+      expect(other.calls).toHaveLength(1);
+    },
+  );
 
   test('53: a refresh keeps its forwarder; a reselection may take another', async () => {
     const hops = [await forwarder('f1'), await forwarder('f2')];

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter, on, once } from 'node:events';
-import { createVnis } from '@nsm/connection';
+import { createVnis, type Networks } from '@nsm/connection';
 import { createFakeDatapath, type FakeDatapath } from '@nsm/datapath/fake';
 import { insecureTokens, millis, tokenFrom, type TokenSource } from '@nsm/identity';
 import { createPrefixPool, parsePrefix } from '@nsm/ip';
@@ -151,7 +151,13 @@ export async function startForwarder(
     name = 'fwd',
     registryUrl = REGISTRY,
     tunnelIp = '10.0.0.2',
-  }: { readonly name?: string; readonly registryUrl?: string; readonly tunnelIp?: string } = {},
+    networks,
+  }: {
+    readonly name?: string;
+    readonly registryUrl?: string;
+    readonly tunnelIp?: string;
+    readonly networks?: Networks;
+  } = {},
 ): Promise<TestForwarder> {
   const datapath = createFakeDatapath();
   const used: number[] = [];
@@ -167,6 +173,7 @@ export async function startForwarder(
     transport: stage.transport,
     tokens: tokensOf(stage, name),
     datapath,
+    networks,
     tunnel: {
       ip: tunnelIp,
       port: 4_789,

@@ -23,6 +23,8 @@ export interface CrossConnectOptions {
   readonly owner: string;
   /** MTU of the link that carries tunnels, in octets. */
   readonly underlayMtu: number;
+  /** The link of this node that leads to the physical network of an answered VLAN. @default none */
+  readonly networkOf?: (answer: Connection) => string | undefined;
 }
 
 /**
@@ -33,11 +35,13 @@ export const crossConnect = ({
   datapath,
   owner,
   underlayMtu,
+  networkOf = () => undefined,
 }: CrossConnectOptions): ConnectionElement => ({
   name: 'cross-connect',
   async run(call, next) {
     const answer = await next(call);
-    const plan = planOf(call.connection, answer, owner, underlayMtu);
+    const node = { owner, underlay: { mtu: underlayMtu }, network: networkOf(answer) };
+    const plan = planOf(call.connection, answer, node);
     const { counters } = await join(call.scope, plan, datapath);
     return measured(answer, counters);
   },
@@ -65,18 +69,25 @@ async function join(
   }
 }
 
-function planOf(asked: Connection, answer: Connection, owner: string, mtu: number): Plan {
+/** What the wire of a connection depends on besides the connection. */
+interface NodeFacts {
+  readonly owner: string;
+  readonly underlay: { readonly mtu: number };
+  readonly network: string | undefined;
+}
+
+function planOf(asked: Connection, answer: Connection, { network, ...node }: NodeFacts): Plan {
   const payload = asked.payload === '' ? answer.payload : asked.payload;
   const { id, context } = answer;
   try {
     return planFrom({
+      ...node,
+      ...(network === undefined ? {} : { network }),
       id,
-      owner,
       context,
       payload,
       client: asked.mechanism,
       endpoint: answer.mechanism,
-      underlay: { mtu },
     });
   } catch (err) {
     throw kernelError(err);

@@ -4,7 +4,7 @@ import { NsmError } from '@nsm/rpc';
 import { callOf, echo, kernel, passedOn } from '../testing.ts';
 import { createVnis } from '../vnis.ts';
 import { kernelMechanism } from './kernel-mechanism.ts';
-import { mechanisms, type ServedMechanism } from './mechanisms.ts';
+import { mechanisms, refusedMechanism, type ServedMechanism } from './mechanisms.ts';
 import { vxlanClaim, vxlanMechanism, vxlanOffer } from './vxlan-mechanism.ts';
 
 const random = () => 0.5;
@@ -79,7 +79,58 @@ describe('mechanisms', () => {
     });
     await expect(
       both.run(callOf({ mechanism: { cls: 'LOCAL', type: 'MEMIF', parameters: {} } }), echo),
-    ).rejects.toMatchObject({ message: 'unsupported mechanism: LOCAL MEMIF' });
+    ).rejects.toMatchObject({
+      message: expect.stringMatching(/^unsupported mechanism: LOCAL MEMIF \(.*VPP/) as unknown,
+    });
+  });
+
+  test.each([
+    ['LOCAL', 'MEMIF', 'VPP'],
+    ['LOCAL', 'VFIO', 'SR-IOV'],
+    ['REMOTE', 'SRV6', 'how packets are carried'],
+    ['REMOTE', 'VXLAN', 'NSM_TUNNEL_IP'],
+    ['REMOTE', 'IPSEC', 'no ESP in this kernel'],
+  ])('refuses %s %s, and says why and what would work', async (cls, type, why) => {
+    const some = mechanisms(
+      kernelMechanism({ random }),
+      refusedMechanism('IPSEC', 'REMOTE', 'no ESP in this kernel'),
+    );
+    for (const call of [
+      callOf({}, { preferences: [{ cls, type, parameters: {} }] }),
+      callOf({ mechanism: { cls, type, parameters: {} } }),
+    ])
+      await expect(some.run(call, echo)).rejects.toMatchObject({
+        code: 'mechanism-unsupported',
+        message: expect.stringMatching(new RegExp(`${cls} ${type} \\(.*${why}`)) as unknown,
+        hint: 'supported here: LOCAL KERNEL',
+      });
+  });
+
+  test('refuses a payload the mechanism cannot carry, and goes on with a preference that can', async () => {
+    const frames: ServedMechanism = {
+      type: 'FRAMES',
+      cls: 'REMOTE',
+      payloads: ['ETHERNET'],
+      run: async (call, mechanism, next) => ({ ...(await next(call)), mechanism }),
+    };
+    const some = mechanisms(frames, kernelMechanism({ random }));
+    const wanted = { cls: 'REMOTE', type: 'FRAMES', parameters: {} };
+    for (const payload of ['', 'IP']) {
+      await expect(
+        some.run(callOf({ payload }, { preferences: [wanted] }), echo),
+      ).rejects.toMatchObject({
+        code: 'mechanism-unsupported',
+        message: 'FRAMES cannot carry the payload IP: it carries ETHERNET',
+        hint: 'supported here: LOCAL KERNEL',
+      });
+      const answer = await some.run(callOf({ payload }, { preferences: [wanted, own] }), echo);
+      expect(answer.mechanism?.type).toBe('KERNEL');
+    }
+    const answer = await some.run(
+      callOf({ payload: 'ETHERNET' }, { preferences: [wanted, own] }),
+      echo,
+    );
+    expect(answer.mechanism?.type).toBe('FRAMES');
   });
 });
 
