@@ -15,7 +15,8 @@ interface LogLine {
 
 /** Containers of one compose file, by the names of its services. */
 export interface Project {
-  up(): Promise<void>;
+  /** Starts services, by default all; what exists stays as it is. */
+  up(services?: readonly string[]): Promise<void>;
   /** Removes containers, networks and volumes. */
   down(): Promise<void>;
   start(service: string): Promise<void>;
@@ -79,7 +80,7 @@ export function createProject(
       .filter((line) => line.startsWith('{'))
       .map((line) => JSON.parse(line) as LogLine);
   return {
-    up: () => run('up', '-d', '--no-build'),
+    up: (services = []) => run('up', '-d', '--no-build', '--no-recreate', ...services),
     down: () => run('down', '--volumes', '--timeout', '5'),
     start: async (service) => {
       await execute(docker, ['start', idOf(service)], LIMIT);

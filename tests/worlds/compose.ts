@@ -6,6 +6,7 @@ import {
   findServices,
   parseTopology,
   planLab,
+  startOrder,
   wiresFrom,
   connectionsAt,
   type Plan,
@@ -17,6 +18,9 @@ import { anchorOf, composeFile } from './compose-file.ts';
 import { createProject, type Project } from './compose-project.ts';
 import { linksOf } from './links.ts';
 import { eventually, type StartWorld } from './world.ts';
+
+/** Each look costs a process. */
+const PAUSE_MS = 200;
 
 /** Containers made of the templates of docker-compose.yml; needs a container engine, the images, and root. */
 export const startCompose: StartWorld = async (
@@ -45,9 +49,15 @@ export const startCompose: StartWorld = async (
     rmSync(root, { recursive: true, force: true });
   };
   try {
-    await project.up();
-    await ready(plan, project);
-    await register(plan, transport);
+    await project.up(
+      plan.namespaces.flatMap(({ kind, name }) => (kind === 'underlay' ? [] : [anchorOf(name)])),
+    );
+    for (const program of startOrder) {
+      const names = plan.processes.flatMap((each) => (each.program === program ? [each.name] : []));
+      if (names.length > 0) await project.up(names);
+      await ready(plan, project, names);
+      if (program === 'registry') await register(plan, transport);
+    }
   } catch (err) {
     await stop();
     throw err;
@@ -72,6 +82,7 @@ export const startCompose: StartWorld = async (
           new Set(project.log(client, 'connected').map(({ connection }) => connection)).size,
         (count) => count >= (plan.wires[client] ?? 0),
         30_000,
+        PAUSE_MS,
       );
     },
     start: async (process) => {
@@ -109,18 +120,19 @@ export const startCompose: StartWorld = async (
   };
 };
 
-/** Waits until processes have said so; clients say it when their wires are up. */
+/** Waits until processes have said so; clients say it when they have begun. */
 async function ready(
-  plan: Plan,
+  { processes }: Plan,
   project: Project,
-  names = plan.processes.map(({ name }) => name),
+  names: readonly string[],
 ): Promise<void> {
-  for (const { name, program } of plan.processes)
+  for (const { name, program } of processes)
     if (names.includes(name) && program !== 'nsc')
       await eventually(
         async () => project.log(name, 'ready').length,
         (count) => count > 0,
         30_000,
+        PAUSE_MS,
       );
 }
 
