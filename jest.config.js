@@ -38,6 +38,7 @@ export default {
       ...common,
       displayName: 'scenarios',
       testMatch: ['<rootDir>/tests/**/*.test.ts'],
+      testPathIgnorePatterns: ['/node_modules/', '<rootDir>/tests/compose/'],
     },
   ],
 };

@@ -14,6 +14,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build as bundle } from 'esbuild';
@@ -39,11 +40,21 @@ const files = (dir) =>
     return entry.isDirectory() ? files(path) : [path];
   });
 
+/** What the programs say of themselves. Where there is no repository (in an image's build), NSM_COMMIT is told. */
+export function release() {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const git = (...args) => spawnSync('git', ['-C', root, ...args], { encoding: 'utf8' });
+  const { status, stdout } = git('rev-parse', '--short=12', 'HEAD');
+  return { version, commit: status === 0 ? stdout.trim() : process.env.NSM_COMMIT || 'unknown' };
+}
+
 /** A digest of names, sizes and times of everything that could end up in a bundle. */
 function fingerprint() {
   const sources = ['proto/src', 'libs', 'services'].flatMap((dir) => files(join(root, dir)));
   const fixed = ['pnpm-lock.yaml', 'scripts/build.mjs'].map((file) => join(root, file));
-  const hash = createHash('sha256').update(`${process.arch} ${process.version}\n`);
+  const hash = createHash('sha256').update(
+    `${process.arch} ${process.version} ${Object.values(release()).join(' ')}\n`,
+  );
   for (const file of [...sources, ...fixed].filter((name) => !name.endsWith('.test.ts')).sort()) {
     const { size, mtimeMs } = statSync(file);
     hash.update(`${relative(root, file)} ${size} ${mtimeMs}\n`);
@@ -60,6 +71,9 @@ function put(file, contents, mode) {
   renameSync(part, file);
 }
 
+/** What a package needs only to be compiled or read about. */
+const UNUSED = /^\/(vendor|doc|cnoke\.cjs|CHANGELOG\.md)(\/|$)/;
+
 /** The FFI library cannot be bundled: it loads a binary. Its package and the one with the binary go beside the bundles. */
 function copyFfi() {
   const koffi = realpathSync(join(root, 'libs/netlink/node_modules/koffi'));
@@ -69,7 +83,8 @@ function copyFfi() {
     const to = join(dist, 'node_modules', name);
     if (existsSync(to) && versionOf(to) === versionOf(from)) continue;
     rmSync(to, { recursive: true, force: true });
-    cpSync(from, to, { recursive: true, dereference: true });
+    const filter = (path) => !UNUSED.test(path.slice(from.length));
+    cpSync(from, to, { recursive: true, dereference: true, filter });
   }
 }
 
@@ -110,6 +125,10 @@ export async function build({ force = false } = {}) {
     target: 'node24',
     conditions: ['source'],
     external: ['koffi'],
+    define: {
+      NSM_VERSION: JSON.stringify(release().version),
+      NSM_COMMIT: JSON.stringify(release().commit),
+    },
     sourcemap: 'linked',
     sourcesContent: false,
     logLevel: 'warning',

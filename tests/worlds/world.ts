@@ -49,6 +49,7 @@ export async function eventually<T>(
   ask: () => Promise<T>,
   passes: (answer: T) => boolean,
   limitMs = 10_000,
+  pauseMs = 25,
 ): Promise<T> {
   const until = performance.now() + limitMs;
   for (;;) {
@@ -58,6 +59,6 @@ export async function eventually<T>(
       throw new Error(
         `not within ${limitMs} ms; the last answer was ${JSON.stringify(answer, undefined, 1)}`,
       );
-    await new Promise((resolve) => setTimeout(resolve, 25));
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }

@@ -20,6 +20,7 @@ export type {
 export { bundledPrograms } from './programs.ts';
 export type { Programs } from './programs.ts';
 export { findEndpoints, findServices } from './registry.ts';
+export { ping } from '@nsm/netlink';
 export { formatRequestUrl, parseRequestUrl } from '@nsm/connection';
 export type { RequestUrl } from '@nsm/connection';
 export { startLab } from './start-lab.ts';

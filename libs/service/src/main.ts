@@ -1,10 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { systemClock, type Clock } from '@nsm/chain';
-import { createGrpcTransport, type Listener, type Service, type Transport } from '@nsm/rpc';
+import {
+  createGrpcTransport,
+  versionLine,
+  type Listener,
+  type Service,
+  type Transport,
+} from '@nsm/rpc';
 import { createHealth, type Health } from './health.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { createLogger, logLevels, type Logger } from './log.ts';
+import { probe, probeUrl } from './probe.ts';
 import {
   choice,
   describeSettings,
@@ -55,11 +62,11 @@ const common = {
 
 /**
  * The main program of a service: reads its settings, starts it, and stops it in order on SIGTERM, SIGINT, SIGHUP or
- * SIGQUIT. Exit codes: 0 stopped, 1 could not start or stop, 2 faulty settings.
+ * SIGQUIT. With `--probe` it asks the process of the same settings whether it serves. Exit codes: 0 stopped, or serving; 1 could
+ * not start or stop, or is not serving; 2 faulty settings.
  */
 export async function main<S extends Settings>(
   name: string,
-  version: string,
   settings: S,
   start: (config: Values<S>, runtime: Runtime) => Promise<void>,
 ): Promise<void> {
@@ -67,12 +74,12 @@ export async function main<S extends Settings>(
   const argument = process.argv[2];
   if (argument === '--help' || argument === '-h')
     return void process.stdout.write(
-      `${name} ${version}\n\nSettings (environment):\n${describeSettings(table)}\n`,
+      `${versionLine(name)}\n\nSettings (environment):\n${describeSettings(table)}\n`,
     );
-  if (argument === '--version') return void process.stdout.write(`${name} ${version}\n`);
-  if (argument !== undefined) {
+  if (argument === '--version') return void process.stdout.write(`${versionLine(name)}\n`);
+  if (argument !== undefined && argument !== '--probe') {
     refuse([
-      `${argument}: no such option; ${name} takes --help and --version, and its settings from the environment`,
+      `${argument}: no such option; ${name} takes --help, --version and --probe, and its settings from the environment`,
     ]);
     return;
   }
@@ -86,7 +93,29 @@ export async function main<S extends Settings>(
     }
     throw err;
   }
+  if (argument === '--probe') {
+    await runProbe(name, config);
+    return;
+  }
   await run(name, (config as Values<typeof common>).NSM_LOG_LEVEL, config, start);
+}
+
+/** Dials what the process of these settings listens on. */
+async function runProbe(name: string, config: object): Promise<void> {
+  const url = probeUrl((config as { NSM_LISTEN_ON?: unknown }).NSM_LISTEN_ON);
+  if (url === undefined) {
+    refuse([`NSM_LISTEN_ON is empty: ${name} has no place to be probed at`]);
+    return;
+  }
+  const transport = createGrpcTransport();
+  try {
+    await probe(transport, url, Date.now);
+  } catch (err) {
+    process.stderr.write(`${Error.isError(err) ? err.message : String(err)}\n`);
+    process.exitCode = 1;
+  } finally {
+    transport.close();
+  }
 }
 
 function refuse(faults: readonly string[]): void {

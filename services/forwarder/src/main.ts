@@ -13,7 +13,7 @@ const VXLAN_PORT = 4_789;
 /** Of wires that stay on this node, where no underlay says otherwise. */
 const LOCAL_MTU = 1_500;
 
-await main('forwarder', '0.1.0', settings, async (config, runtime) => {
+await main('forwarder', settings, async (config, runtime) => {
   const { log, clock, random, newId, transport } = runtime;
   const { NSM_NAME: name, NSM_TUNNEL_IP: ip } = config;
   const mtu = ip === '' ? LOCAL_MTU : underlayMtu(ip);

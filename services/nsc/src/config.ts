@@ -1,5 +1,14 @@
 import { parseRequestUrl } from '@nsm/connection';
-import { duration, flag, list, text, tokenLifetime, url, type Setting } from '@nsm/service';
+import {
+  duration,
+  flag,
+  list,
+  text,
+  tokenLifetime,
+  url,
+  urls,
+  type Setting,
+} from '@nsm/service';
 
 const requests: Setting<readonly ReturnType<typeof parseRequestUrl>[]> = {
   ...list({
@@ -25,6 +34,10 @@ export const settings = {
   NSM_CONNECT_TO: url({
     fallback: 'unix:///var/lib/networkservicemesh/nsm.io.sock',
     help: 'the manager of this node',
+  }),
+  NSM_LISTEN_ON: urls({
+    fallback: '',
+    help: 'where to answer health checks: serving once all wires have been up; empty: nowhere',
   }),
   NSM_REQUEST_TIMEOUT: duration({ fallback: '15s', help: 'limit of one attempt' }),
   NSM_LIVENESS_CHECK_ENABLED: flag({

@@ -7,7 +7,7 @@ import { createNsc } from './nsc.ts';
 import type { Attempt } from './attempt.ts';
 import { pingLiveness, type Ping } from './liveness.ts';
 
-await main('nsc', '0.1.0', settings, async (config, runtime) => {
+await main('nsc', settings, async (config, runtime) => {
   const { log, clock, random, newId, transport } = runtime;
   const { NSM_NAME: name } = config;
   const liveness = config.NSM_LIVENESS_CHECK_ENABLED
@@ -35,6 +35,10 @@ await main('nsc', '0.1.0', settings, async (config, runtime) => {
       log.info({ connection }, 'a wire of an earlier process was found and is kept'),
   });
   runtime.onStop('wires', () => nsc.stop());
+  if (config.NSM_LISTEN_ON.length === 0) return;
+  await runtime.serve(config.NSM_LISTEN_ON, name, []);
+  // Whoever probes a client waits for its wires.
+  await nsc.up;
 });
 
 /** The interfaces of this namespace are the client's ends of its wires. */

@@ -6,7 +6,7 @@ import { settings } from './config.ts';
 import { createNse } from './nse.ts';
 import { followPoliciesFile } from './policies-file.ts';
 
-await main('nse', '0.1.0', settings, async (config, runtime) => {
+await main('nse', settings, async (config, runtime) => {
   const { log, clock, random, newId, transport } = runtime;
   const { NSM_NAME: name } = config;
   const policies = await followPoliciesFile(config.NSM_PBR_CONFIG_PATH, (fault) => log.warn(fault));

@@ -216,9 +216,7 @@ describe('nsm', () => {
   );
 
   test('tells its version', async () => {
-    const file = join(import.meta.dirname, '..', 'package.json');
-    const { version } = JSON.parse(readFileSync(file, 'utf8')) as { version: string };
-    expect((await nsm('--version')).out).toBe(`nsm ${version}\n`);
+    expect((await nsm('--version')).out).toBe('nsm unbuilt (commit unknown)\n');
   });
 
   test('has no lab that is not up', async () => {

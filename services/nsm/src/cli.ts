@@ -1,12 +1,10 @@
-import { NsmError } from '@nsm/rpc';
+import { NsmError, versionLine } from '@nsm/rpc';
 import { type Command, helpOf, readCall, UsageError, usageOf } from './command.ts';
 import { get } from './get.ts';
 import { labDown, labExec, labInspect, labPing } from './lab-commands.ts';
 import { labUp } from './lab-up.ts';
+import { pingCommand } from './ping.ts';
 import { quickstart } from './quickstart.ts';
-
-/** That of package.json, which a test compares. */
-const VERSION = '0.1.0';
 
 const commands: readonly Command[] = [
   quickstart,
@@ -16,6 +14,7 @@ const commands: readonly Command[] = [
   labPing,
   labDown,
   get,
+  pingCommand,
 ];
 
 /** Runs `nsm` with its arguments and answers its exit code: 0 done, 1 failed, 2 typed wrong. Says on stderr what went wrong. */
@@ -47,7 +46,7 @@ function find(argv: readonly string[]): { command: Command; args: readonly strin
 async function run(argv: readonly string[]): Promise<number> {
   const [first, second] = argv;
   if (first === '--version') {
-    process.stdout.write(`nsm ${VERSION}\n`);
+    process.stdout.write(`${versionLine('nsm')}\n`);
     return 0;
   }
   if (first === '--help' || first === '-h' || first === 'help') {

@@ -1,5 +1,6 @@
 import type { Lab, LabProcess } from '@nsm/lab';
 import { type Command, UsageError } from './command.ts';
+import { printPing } from './ping.ts';
 import { besides, exitCode } from './reexec.ts';
 import { type PingedWire, pingWires, wireTable } from './report.ts';
 import { type Column, green, red, table } from './table.ts';
@@ -129,9 +130,5 @@ async function ping(
   lab: Lab,
   { pod, address, count }: { pod: string; address: string; count: number },
 ): Promise<number> {
-  const { sent, received, rttMs, errors } = await lab.ping(pod, address, { count });
-  const times = rttMs.map((ms) => `${ms.toFixed(2)} ms\n`);
-  process.stdout.write(`${times.join('')}${received} of ${sent} answered\n`);
-  for (const error of errors) process.stderr.write(`${error}\n`);
-  return received > 0 ? 0 : 1;
+  return printPing(await lab.ping(pod, address, { count }));
 }

@@ -5,7 +5,7 @@ import { followExcludedFile } from './excluded-file.ts';
 import { createNsmgr } from './nsmgr.ts';
 import { publicUrl } from './public-url.ts';
 
-await main('nsmgr', '0.1.0', settings, async (config, runtime) => {
+await main('nsmgr', settings, async (config, runtime) => {
   const { log, clock, random, newId, transport } = runtime;
   const { NSM_NAME: name } = config;
   const excluded = await followExcludedFile(config.NSM_EXCLUDED_PREFIXES_FILE, (fault) =>

@@ -10,7 +10,7 @@ import { main } from '@nsm/service';
 import { createRegistry } from './chain.ts';
 import { settings } from './config.ts';
 
-await main('registry', '0.1.0', settings, async (config, runtime) => {
+await main('registry', settings, async (config, runtime) => {
   const { clock, log } = runtime;
   const { NSM_NAME: name, NSM_STORE: store } = config;
   const stores = store.engine === 'sqlite' ? openSqliteStores(store.path) : memoryStores();

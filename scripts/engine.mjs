@@ -1,0 +1,76 @@
+// Container engines: the client that can build, the engine that runs, and an engine of one's own that leaves nothing behind.
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Exit code of a script that needs an engine and has none. */
+export const NO_ENGINE = 77;
+
+const quiet = (command, args, env) => spawnSync(command, args, { encoding: 'utf8', env });
+
+/** A docker client whose `build` is BuildKit: the first in PATH, or Debian's beside another one. Undefined: there is none. */
+export function findDocker(env = process.env) {
+  return ['docker', '/usr/bin/docker'].find((client) => {
+    const { status, stdout } = quiet(client, ['version', '--format', '{{.Client.Version}}'], env);
+    const version = /^(\d+)\./m.exec(stdout ?? '')?.[1];
+    if (version === undefined && status !== 0) return false;
+    // From 23 on BuildKit is a plugin, before it is built in since 18.09.
+    return Number(version) < 23 || quiet(client, ['buildx', 'version'], env).status === 0;
+  });
+}
+
+/** Whether an engine answers the client. */
+export const engineRuns = (docker, env = process.env) =>
+  quiet(docker, ['info', '--format', '{{.ID}}'], env).status === 0;
+
+/** `docker compose`, or docker-compose; undefined where there is neither. */
+export function findCompose(docker, env = process.env) {
+  if (quiet(docker, ['compose', 'version'], env).status === 0) return [docker, 'compose'];
+  return quiet('docker-compose', ['version'], env).status === 0 ? ['docker-compose'] : undefined;
+}
+
+/**
+ * Starts dockerd by hand in `folder`, in a network namespace of its own: its bridges and filter rules end with it. It can pull
+ * nothing. Answers the environment for clients, and how to end it.
+ * @throws Error with the end of its log when it does not come up
+ */
+export async function startEngine(folder) {
+  mkdirSync(folder, { recursive: true });
+  const socket = join(folder, 'd.sock');
+  const env = { ...process.env, DOCKER_HOST: `unix://${socket}` };
+  const log = join(folder, 'dockerd.log');
+  const out = openSync(log, 'a');
+  const flags = ['--data-root', join(folder, 'root'), '--exec-root', join(folder, 'exec')];
+  const daemon = spawn(
+    'unshare',
+    ['--net', 'dockerd', ...flags, '-H', env.DOCKER_HOST, '-p', join(folder, 'pid')],
+    { stdio: ['ignore', out, out] },
+  );
+  const ended = new Promise((resolve) => daemon.once('close', resolve));
+  const stop = async () => {
+    daemon.kill('SIGTERM');
+    await ended;
+    unmountBelow(folder);
+    rmSync(folder, { recursive: true, force: true });
+  };
+  const docker = findDocker(env);
+  for (let left = 300; !engineRuns(docker, env); left -= 1) {
+    if (left === 0 || daemon.exitCode !== null) {
+      const said = existsSync(log)
+        ? readFileSync(log, 'utf8').split('\n').slice(-15).join('\n')
+        : '';
+      await stop();
+      throw new Error(`dockerd did not come up:\n${said}`);
+    }
+    await sleep(100);
+  }
+  return { env, stop };
+}
+
+/** What an engine that was killed may leave mounted. */
+function unmountBelow(folder) {
+  const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
+  for (const path of mounts.map((line) => line.split(' ')[1] ?? '').toReversed())
+    if (path.startsWith(`${folder}/`)) spawnSync('umount', ['--lazy', path]);
+}

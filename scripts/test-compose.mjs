@@ -1,0 +1,90 @@
+// Runs the compose file, and scenarios in containers made of its templates, with real packets and kills. Needs root, for the
+// namespaces of the containers. Uses the engine that runs; without one starts dockerd in a temporary folder and a network
+// namespace of its own, and removes both. Usage: npm run test:compose [-- --install] [JEST ARGUMENT ...]
+// --install: as root, apt-get install what is missing (docker.io, docker-compose, mmdebstrap). Exit code 77: no engine can be had.
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { engineRuns, findCompose, findDocker, NO_ENGINE, startEngine } from './engine.mjs';
+import { buildImages } from './images.mjs';
+
+const root = join(import.meta.dirname, '..');
+const args = process.argv.slice(2);
+const say = (text) => console.log(`test:compose: ${text}`);
+const has = (program) => !spawnSync(program, ['--version']).error;
+const PACKAGES = {
+  dockerd: 'docker.io',
+  'docker-compose': 'docker-compose',
+  mmdebstrap: 'mmdebstrap',
+};
+
+function giveUp(reason) {
+  console.error(`test:compose: not run: ${reason}`);
+  process.exit(NO_ENGINE);
+}
+
+function install() {
+  const missing = Object.keys(PACKAGES).filter((program) => !has(program));
+  if (missing.length === 0) return;
+  const names = missing.map((program) => PACKAGES[program]);
+  say(`installing ${names.join(', ')}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  for (const words of [
+    ['update', '-qq'],
+    ['install', '-qq', '-y', '--no-install-recommends', ...names],
+  ])
+    if (spawnSync('apt-get', words, { stdio: ['ignore', 'ignore', 'inherit'], env }).status !== 0)
+      giveUp(`apt-get ${words.join(' ')} failed`);
+}
+
+/** An engine to use: the one that runs, or one of our own. */
+async function engine() {
+  const docker = findDocker();
+  if (docker !== undefined && engineRuns(docker))
+    return { env: process.env, stop: async () => undefined };
+  if (!has('dockerd') || docker === undefined)
+    giveUp(
+      'no container engine runs, and none is installed; as root: npm run test:compose -- --install',
+    );
+  const folder = mkdtempSync(join(tmpdir(), 'nsm-engine-'));
+  say(`no engine runs: starting dockerd in ${folder}`);
+  return startEngine(folder).catch((error) => giveUp(error.message));
+}
+
+if (process.getuid() !== 0) giveUp('it enters the namespaces of containers, which needs root');
+if (args.includes('--install')) install();
+const { env, stop } = await engine();
+let child;
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child?.kill(signal));
+let status = 1;
+try {
+  const docker = findDocker(env);
+  const compose = findCompose(docker, env);
+  if (compose === undefined) {
+    await stop();
+    giveUp('neither "docker compose" nor docker-compose is installed');
+  }
+  await buildImages({ env, base: env === process.env ? 'auto' : 'local' });
+  const jest = join(root, 'node_modules/jest/bin/jest.js');
+  const rest = args.filter((arg) => arg !== '--install');
+  child = spawn(
+    process.execPath,
+    [jest, '--config', 'jest.compose.config.js', '--runInBand', ...rest],
+    {
+      cwd: root,
+      stdio: 'inherit',
+      env: {
+        ...env,
+        NSM_TEST_DOCKER: JSON.stringify([docker, ...compose]),
+        NODE_OPTIONS:
+          '--conditions=source --experimental-vm-modules --disable-warning=ExperimentalWarning',
+      },
+    },
+  );
+  status = await new Promise((resolve) => child.once('close', (code) => resolve(code ?? 1)));
+} finally {
+  await stop();
+}
+say(env === process.env ? 'the engine was not ours and stays' : 'the engine is gone');
+process.exit(status);
