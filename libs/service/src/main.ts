@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { systemClock, type Clock } from '@nsm/chain';
+import { insecureTokens, svidTokens, type TokenSource } from '@nsm/identity';
 import { createGrpcTransport, type Listener, type Service, type Transport } from '@nsm/rpc';
 import { createHealth, type Health } from './health.ts';
+import { checkIdentity, identitySettings, openIdentity } from './identity.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { createLogger, logLevels, type Logger } from './log.ts';
 import {
@@ -21,6 +23,14 @@ import {
  */
 const SMALL_HEAP = ['--semi-space-growth-factor=1', '--heap-growing-percent=20', '--no-maglev'];
 
+/** A health check of this service is answered by processes without identity, and by no others. */
+const INSECURE = 'insecure';
+
+export interface MainOptions {
+  /** Whether it has an identity, or says that it has none. @default true */
+  readonly proven?: boolean;
+}
+
 /** Time each thing gets to stop. */
 const STOP_LIMIT_MS = 10_000;
 
@@ -30,6 +40,8 @@ export interface Runtime {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly health: Health;
+  /** Tokens that are valid for `lifetimeMs` at most; `name` stands for this process where it has no identity. */
+  readonly tokens: (name: string, lifetimeMs: number) => TokenSource;
   readonly newId: () => string;
   /** A number in [0, 1). */
   readonly random: () => number;
@@ -62,8 +74,9 @@ export async function main<S extends Settings>(
   version: string,
   settings: S,
   start: (config: Values<S>, runtime: Runtime) => Promise<void>,
+  { proven = true }: MainOptions = {},
 ): Promise<void> {
-  const table = { ...settings, ...common };
+  const table = { ...settings, ...(proven && identitySettings), ...common };
   const argument = process.argv[2];
   if (argument === '--help' || argument === '-h')
     return void process.stdout.write(
@@ -78,7 +91,8 @@ export async function main<S extends Settings>(
   }
   let config: Values<S & typeof common>;
   try {
-    config = readSettings<S & typeof common>(table, process.env);
+    config = readSettings<S & typeof common>(table as S & typeof common, process.env);
+    if (proven) checkIdentity(config as unknown as Values<typeof identitySettings>);
   } catch (err) {
     if (err instanceof SettingsError) {
       refuse(err.faults);
@@ -86,7 +100,10 @@ export async function main<S extends Settings>(
     }
     throw err;
   }
-  await run(name, (config as Values<typeof common>).NSM_LOG_LEVEL, config, start);
+  const identity = proven ? (config as unknown as Values<typeof identitySettings>) : undefined;
+  await run(name, { level: (config as Values<typeof common>).NSM_LOG_LEVEL, identity }, (runtime) =>
+    start(config, runtime),
+  );
 }
 
 function refuse(faults: readonly string[]): void {
@@ -94,17 +111,21 @@ function refuse(faults: readonly string[]): void {
   process.exitCode = 2;
 }
 
-async function run<C>(
+async function run(
   name: string,
-  level: string,
-  config: C,
-  start: (config: C, runtime: Runtime) => Promise<void>,
+  {
+    level,
+    identity: from,
+  }: { level: string; identity: Values<typeof identitySettings> | undefined },
+  start: (runtime: Runtime) => Promise<void>,
 ): Promise<void> {
   for (const flag of SMALL_HEAP) setFlagsFromString(flag);
   const log = createLogger(name, level);
   const lifecycle = createLifecycle();
   const health = createHealth();
-  const transport = createGrpcTransport();
+  const identity = from && openIdentity(from, { log, clock: systemClock, random: Math.random });
+  if (identity) lifecycle.onStop('identity', () => identity.close());
+  const transport = createGrpcTransport(identity);
   // A client serves nothing and its timers do not count: this keeps the process until it is told to stop.
   setInterval(() => undefined, 2 ** 30);
   lifecycle.onStop('connections', () => transport.close());
@@ -131,6 +152,10 @@ async function run<C>(
     transport,
     clock: systemClock,
     health,
+    tokens: (subject, lifetimeMs) =>
+      identity
+        ? svidTokens(identity, lifetimeMs, systemClock)
+        : insecureTokens(subject, lifetimeMs, systemClock),
     newId: randomUUID,
     random: Math.random,
     onStop: (what, stopIt) => lifecycle.onStop(what, stopIt),
@@ -146,11 +171,14 @@ async function run<C>(
       return listeners;
     },
   };
-  log.warn(
-    'insecure: peers are not authenticated, and tokens prove nothing; whoever reaches a socket is trusted',
-  );
+  if (from?.NSM_INSECURE === true) {
+    health.add([INSECURE]);
+    log.warn(
+      'insecure: peers are not authenticated, and tokens prove nothing; whoever reaches a socket is trusted',
+    );
+  }
   try {
-    await start(config, runtime);
+    await start(runtime);
     health.set(true);
     log.info('ready');
   } catch (err) {
