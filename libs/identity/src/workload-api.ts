@@ -34,11 +34,12 @@ export function workloadSource(options: WorkloadOptions): IdentitySource {
   const { dialer, url, clock, random, onEvent } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
+  const stopped = (): boolean => signal.aborted;
   const holder = createHolder(clock, () => stopping.abort());
   const client = dialer.client(SpiffeWorkloadAPIDefinition, url);
 
   const follow = async (): Promise<void> => {
-    for (let failures = 0; !signal.aborted; failures += 1) {
+    for (let failures = 0; !stopped(); failures += 1) {
       try {
         const headers = { [WORKLOAD_HEADER]: 'true' };
         for await (const response of client.fetchX509SVID({}, { signal, headers })) {
@@ -49,7 +50,7 @@ export function workloadSource(options: WorkloadOptions): IdentitySource {
         }
         throw new NsmError('unavailable', `${url} has ended the stream`);
       } catch (err) {
-        if (signal.aborted) return;
+        if (stopped()) return;
         const fault = NsmError.from(err);
         holder.fail(fault.message);
         onEvent?.({ fault });
@@ -70,7 +71,7 @@ export function workloadSource(options: WorkloadOptions): IdentitySource {
 }
 
 /** What a response says; the first SVID is the default (Workload API standard, section 5). @throws Error where it is faulty */
-export function identityFrom({ svids, federatedBundles }: X509SVIDResponse): Identity {
+function identityFrom({ svids, federatedBundles }: X509SVIDResponse): Identity {
   const [svid] = svids;
   if (!svid) throw new Error('the Workload API has sent no SVID');
   const [leaf, ...above] = certificatesOf(svid.x509Svid);

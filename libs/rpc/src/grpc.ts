@@ -238,10 +238,7 @@ function makeClient(definition: ServiceDefinition, url: string, lineTo: LineTo):
       const line = await lineTo(url, signal);
       const methods =
         raw.get(line.channel) ??
-        (createClient(grpcDefinition(definition), line.channel) as unknown as Record<
-          string,
-          RawMethod
-        >);
+        (createClient(grpcDefinition(definition), line.channel));
       raw.set(line.channel, methods);
       const call = methods[key];
       if (call === undefined) throw new Error(`${definition.fullName} has no method ${key}`);

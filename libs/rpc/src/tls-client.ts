@@ -7,7 +7,7 @@ import { chainOf, contextOptions, peerOf } from './tls-peer.ts';
 const RETIRE_MS = 5_000;
 
 /** A channel whose connections are all made with one identity. */
-export interface SecureChannel {
+interface SecureChannel {
   readonly channel: Channel;
   /** Who answers; waits for the connection. Undefined where none could be made: the call itself then says why. */
   peer(signal: AbortSignal | undefined): Promise<Peer | undefined>;
@@ -76,6 +76,8 @@ function makeChannel(
   );
   const channel = new Channel(target, credentials, {
     ...options,
+    // Only what a server has not begun with is sent again: it may just be changing its certificate.
+    'grpc.enable_retries': 1,
     // An address is no name for SNI, and no name is looked at.
     'grpc.ssl_target_name_override': 'nsm',
   });

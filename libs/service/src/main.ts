@@ -91,7 +91,7 @@ export async function main<S extends Settings>(
   }
   let config: Values<S & typeof common>;
   try {
-    config = readSettings<S & typeof common>(table as S & typeof common, process.env);
+    config = readSettings<S & typeof common>(table, process.env);
     if (proven) checkIdentity(config as unknown as Values<typeof identitySettings>);
   } catch (err) {
     if (err instanceof SettingsError) {

@@ -2,7 +2,7 @@ import { trustDomainOf } from '@nsm/rpc';
 import { duration, list, text, type Setting } from '@nsm/service';
 
 /** Whoever can connect to the socket is this. */
-export interface Entry {
+interface Entry {
   /** unix:///path */
   readonly url: string;
   readonly spiffeId: string;

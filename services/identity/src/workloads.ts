@@ -53,7 +53,6 @@ export function serveWorkloads(spiffeId: string, options: WorkloadsOptions): Ser
       await after(clock, Infinity, ending(context));
     },
     fetchJWTSVID: async (_request, context) => noJwt(context),
-    // eslint-disable-next-line require-yield -- it is a stream by its definition, and has nothing to say
     fetchJWTBundles: async function* (_request, context) {
       noJwt(context);
     },
