@@ -56,9 +56,9 @@ async function serveAt(transport: Transport, url: string) {
   const seen: (Peer | undefined)[] = [];
   const listener: Listener = await transport.serve(url, 's', [
     service(NetworkServiceDefinition, {
-      request: async (_request, { peer, header }) => {
-        seen.push(peer);
-        return Connection.fromPartial({ id: header('for') ?? '' });
+      request: async (_request, context) => {
+        seen.push(context.peer);
+        return Connection.fromPartial({ id: context.header('for') ?? '' });
       },
       close: async () => Empty.create(),
     }),

@@ -237,8 +237,7 @@ function makeClient(definition: ServiceDefinition, url: string, lineTo: LineTo):
     async (signal) => {
       const line = await lineTo(url, signal);
       const methods =
-        raw.get(line.channel) ??
-        (createClient(grpcDefinition(definition), line.channel));
+        raw.get(line.channel) ?? createClient(grpcDefinition(definition), line.channel);
       raw.set(line.channel, methods);
       const call = methods[key];
       if (call === undefined) throw new Error(`${definition.fullName} has no method ${key}`);
