@@ -37,7 +37,7 @@ module.exports = {
       comment: 'A package is what its index.ts exports.',
       from: { path: '^(libs|services|proto|tests)/([^/]+)/' },
       to: {
-        path: '^(libs|services)/[^/]+/src/(?!index\\.ts$|fake\\.ts$|testing\\.ts$)',
+        path: '^(libs|services)/[^/]+/src/(?!index\\.ts$|fake\\.ts$|testing\\.ts$|authority\\.ts$)',
         pathNot: '^$1/$2/',
       },
     },
@@ -79,9 +79,15 @@ module.exports = {
     ),
     only('rpc-imports', libs('rpc'), ['^proto/', libs('chain')], 'Transport only.'),
     only(
+      'identity-imports',
+      libs('identity'),
+      ['^proto/', libs('rpc', 'chain')],
+      'Who one is, whatever one serves.',
+    ),
+    only(
       'service-imports',
       libs('service'),
-      ['^proto/', libs('rpc', 'chain')],
+      ['^proto/', libs('rpc', 'chain', 'identity')],
       'What every main.ts needs.',
     ),
     only(

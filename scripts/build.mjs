@@ -22,7 +22,7 @@ import { build as bundle } from 'esbuild';
 const root = join(import.meta.dirname, '..');
 const dist = join(root, 'dist');
 const stamp = join(dist, '.sources');
-const SERVICES = ['registry', 'nsmgr', 'forwarder', 'nsc', 'nse', 'nsm'];
+const SERVICES = ['identity', 'registry', 'nsmgr', 'forwarder', 'nsc', 'nse', 'nsm'];
 
 /** What is bundled, by the path of the result without its ending. Services that do not exist are left out. */
 const entries = () =>

@@ -49,4 +49,9 @@ export {
   NetworkServiceRegistryDefinition,
   NetworkServiceResponse,
 } from './gen/registry/registry.ts';
+export {
+  SpiffeWorkloadAPIDefinition,
+  X509BundlesResponse,
+  X509SVIDResponse,
+} from './gen/spiffe/workload.ts';
 export { descriptorSet } from './gen/descriptor-set.ts';

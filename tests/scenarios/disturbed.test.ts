@@ -10,7 +10,6 @@ import {
   withRtnetlink,
 } from '@nsm/netlink';
 import { State } from '@nsm/proto';
-import { createGrpcTransport } from '@nsm/rpc';
 import { startNetns } from '../worlds/netns.ts';
 import { twoNodes } from '../worlds/topologies.ts';
 import { eventually } from '../worlds/world.ts';
@@ -31,7 +30,6 @@ const byHand = (
 // Tokens live for ten minutes here, so what happens within seconds is no refresh.
 describe('a wire that is disturbed', () => {
   let world: Awaited<ReturnType<typeof startNetns>>;
-  const transport = createGrpcTransport();
 
   beforeEach(async () => {
     world = await startNetns(
@@ -43,7 +41,7 @@ describe('a wire that is disturbed', () => {
 
   const forwarder = (node: string) =>
     connectionsAt(
-      transport,
+      world.lab.dialer,
       world.lab.plan.processes.find(({ name }) => name === `forwarder-${node}`)!.env[
         'NSM_LISTEN_ON'
       ]!,

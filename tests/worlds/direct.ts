@@ -1,14 +1,15 @@
-import { systemClock } from '@nsm/chain';
-import { insecureTokens, tokenHeaders } from '@nsm/identity';
+import { tokenHeaders } from '@nsm/identity';
 import { NetworkServiceRequest } from '@nsm/proto';
-import type { CallOptions } from '@nsm/rpc';
+import type { CallOptions, HeadersFor } from '@nsm/rpc';
 import type { World } from './world.ts';
 
 type Partially = Parameters<typeof NetworkServiceRequest.fromPartial>[0];
 
 /** The headers a client sends. */
-const clientHeaders = async (): Promise<Record<string, string>> =>
-  tokenHeaders(await insecureTokens('direct', 600_000, systemClock).issue(undefined));
+const clientHeaders =
+  ({ tokens }: World): HeadersFor =>
+  async (server) =>
+    tokenHeaders(await tokens.issue(server));
 
 /** A request as a client called `direct` makes it for an interface in `pod`, with whatever of it is to be different. */
 export const requestFrom = (
@@ -34,10 +35,10 @@ export const requestFrom = (
 export const direct = (world: World, node: string) => ({
   request: async (request: NetworkServiceRequest, options: CallOptions = {}) =>
     world.manager(node).request(request, {
-      headers: await clientHeaders(),
+      headers: clientHeaders(world),
       deadline: Date.now() + 10_000,
       ...options,
     }),
   close: async (connection: Parameters<ReturnType<World['manager']>['close']>[0]) =>
-    world.manager(node).close(connection, { headers: await clientHeaders() }),
+    world.manager(node).close(connection, { headers: clientHeaders(world) }),
 });

@@ -1,9 +1,10 @@
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { systemClock } from '@nsm/chain';
+import { insecureTokens, svidTokens } from '@nsm/identity';
 import { parseTopology, startLab, type Lab } from '@nsm/lab';
 import { NetworkServiceDefinition } from '@nsm/proto';
-import { createGrpcTransport } from '@nsm/rpc';
 import type { World, WorldOptions } from './world.ts';
 
 interface LogLine {
@@ -27,7 +28,7 @@ export const startNetns = async (
     removeRoot();
     throw err;
   });
-  const transport = createGrpcTransport();
+  const { dialer, identity } = lab;
   return {
     lab,
     connected: async (client) => {
@@ -50,7 +51,10 @@ export const startNetns = async (
       logOf(lab, client).flatMap(({ level, msg = '' }) => (level === 'warn' ? [msg] : [])),
     refreshes: async (client) => logOf(lab, client).filter(({ msg }) => msg === 'refreshed').length,
     heals: async (client) => logOf(lab, client).filter(({ msg }) => msg === 'healed').length,
-    manager: (node) => transport.client(NetworkServiceDefinition, lab.plan.managerUrls[node] ?? ''),
+    manager: (node) => dialer.client(NetworkServiceDefinition, lab.plan.managerUrls[node] ?? ''),
+    tokens: identity
+      ? svidTokens(identity, 600_000, systemClock)
+      : insecureTokens('direct', 600_000, systemClock),
     netns: (pod) => {
       const { dev, ino } = statSync(lab.netns(pod), { bigint: true });
       return `inode://${dev}/${ino}`;
@@ -60,7 +64,6 @@ export const startNetns = async (
       return { namespaces, sockets, registry, strangers };
     },
     stop: async () => {
-      transport.close();
       await lab.stop();
       removeRoot();
     },

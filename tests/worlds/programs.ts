@@ -21,7 +21,7 @@ const ignore = (): void => undefined;
 const common = { random: Math.random, newId: randomUUID, onUndoFailure: ignore };
 
 /** The services as their main programs put them together, within one process. */
-export const programs: Readonly<Record<Program, Start>> = {
+export const programs: Readonly<Record<Exclude<Program, 'identity'>, Start>> = {
   registry: async ({ env }, mesh, life) => {
     const config = readSettings(registrySettings, env);
     const { clock } = life;

@@ -1,3 +1,4 @@
+import type { TokenSource } from '@nsm/identity';
 import type { Wire } from '@nsm/lab';
 import type { NetworkServiceDefinition } from '@nsm/proto';
 import type { Client } from '@nsm/rpc';
@@ -26,6 +27,8 @@ export interface World {
   readonly heals: (client: string) => Promise<number>;
   /** The manager of a node, to speak the protocol to it directly. */
   readonly manager: (node: string) => Client<typeof NetworkServiceDefinition>;
+  /** Tokens for that. */
+  readonly tokens: TokenSource;
   /** The namespace of a pod: inode://dev/ino. */
   readonly netns: (pod: string) => string;
   /** Everything a wire could leave behind, comparable by value. */

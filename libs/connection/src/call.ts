@@ -1,6 +1,7 @@
 import type { BaseCall, Element, Next } from '@nsm/chain';
 import type { Token } from '@nsm/identity';
 import type { Connection, Mechanism, NetworkServiceEndpoint } from '@nsm/proto';
+import type { Peer } from '@nsm/rpc';
 
 /** Where a request goes next. */
 export interface Target {
@@ -17,6 +18,8 @@ export interface Call extends BaseCall {
   readonly connection: Connection;
   /** What the caller can do, best first. */
   readonly preferences: readonly Mechanism[];
+  /** Who calls, as its connection proves it; undefined where connections prove nothing. */
+  readonly peer?: Peer | undefined;
   /** The token that came with the call; undefined: none came. */
   readonly token: Token | undefined;
   /** When the caller stops waiting, in ms since 1970; undefined: never. */

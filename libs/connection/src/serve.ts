@@ -46,12 +46,13 @@ export function serveConnections({
   ): Promise<Connection> => {
     const started = now();
     const token = tokenFrom((name) => context.header(name));
-    const { signal, deadline } = context;
+    const { signal, deadline, peer } = context;
     const scope = new Scope();
     const call: Call = {
       op,
       connection,
       preferences,
+      peer,
       token,
       deadline,
       signal,

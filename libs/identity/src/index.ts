@@ -1,3 +1,6 @@
 export { millis, tokenFrom, tokenHeaders } from './headers.ts';
-export { insecureTokens, subjectOf } from './token.ts';
+export { pemSource } from './pem-files.ts';
+export { svidTokens } from './svid-tokens.ts';
+export { callerOf, insecureTokens, subjectOf } from './token.ts';
 export type { Token, TokenSource } from './token.ts';
+export { WORKLOAD_HEADER, workloadSource } from './workload-api.ts';

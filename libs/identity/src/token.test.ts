@@ -8,7 +8,9 @@ const header = (headers: Record<string, string>) => (name: string) => headers[na
 describe('insecure tokens', () => {
   test('name their process and end with their lifetime', async () => {
     const clock = createFakeClock(1_000_000);
-    const { token, expires } = await insecureTokens('nsmgr a', 60_000, clock).issue('spiffe://x/y');
+    const { token, expires } = await insecureTokens('nsmgr a', 60_000, clock).issue({
+      spiffeId: 'spiffe://x/y',
+    });
     expect(subjectOf(token)).toBe('spiffe://insecure/nsmgr%20a');
     expect(millis(expires)).toBe(1_060_000);
     const claims = JSON.parse(

@@ -1,5 +1,6 @@
 import type { Clock } from '@nsm/chain';
 import type { Timestamp } from '@nsm/proto';
+import type { Peer } from '@nsm/rpc';
 
 /** A token as it stands in a path segment (contract 2.4). */
 export interface Token {
@@ -7,15 +8,26 @@ export interface Token {
   readonly expires: Timestamp;
 }
 
-/** Makes the tokens of one process. */
-export interface TokenSource {
-  /** The subject of its tokens: the process's own SPIFFE id. */
-  readonly subject: string;
-  /** A token for `audience`, the SPIFFE id of the peer it is meant for; undefined: not known, the claim is left out. */
-  issue(audience: string | undefined): Promise<Token>;
+/** Whom a token is meant for. */
+export interface Audience {
+  readonly spiffeId: string;
+  /** When its certificate ends, in ms since 1970; no token is said to outlive it. */
+  readonly notAfter?: number;
 }
 
-const base64url = (value: object): string =>
+/** Makes the tokens of one process, and judges those that are shown to it. */
+export interface TokenSource {
+  /** A token for a peer; undefined: not known, the claim is left out. */
+  issue(audience: Audience | undefined): Promise<Token>;
+  /**
+   * Whether a token is its bringer's own and meant for this process.
+   * @param bringer who the connection proves to be at its other end; undefined where it proves nobody
+   * @throws NsmError permission-denied with the reason
+   */
+  accept(token: Token, bringer: Peer | undefined): Promise<void>;
+}
+
+export const base64url = (value: object): string =>
   Buffer.from(JSON.stringify(value)).toString('base64url');
 
 /**
@@ -26,16 +38,16 @@ export function insecureTokens(name: string, lifetimeMs: number, clock: Clock): 
   const subject = `spiffe://insecure/${encodeURIComponent(name)}`;
   const header = base64url({ alg: 'none', typ: 'JWT' });
   return {
-    subject,
     issue: async (audience) => {
       const seconds = Math.floor((clock.now() + lifetimeMs) / 1_000);
       const claims = base64url({
         sub: subject,
-        ...(audience !== undefined && { aud: [audience] }),
+        ...(audience !== undefined && { aud: [audience.spiffeId] }),
         exp: seconds,
       });
       return { token: `${header}.${claims}.`, expires: { seconds, nanos: 0 } };
     },
+    accept: async () => undefined,
   };
 }
 
@@ -49,4 +61,11 @@ export function subjectOf(token: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Whom to answer: who the connection proves the caller to be, or else who its token says. */
+export function callerOf(peer: Peer | undefined, token: Token | undefined): Audience | undefined {
+  if (peer) return peer;
+  const spiffeId = token && subjectOf(token.token);
+  return spiffeId === undefined ? undefined : { spiffeId };
 }

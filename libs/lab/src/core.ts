@@ -1,5 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
-import { createGrpcTransport, type Dialer, NsmError } from '@nsm/rpc';
+import { systemClock } from '@nsm/chain';
+import { workloadSource } from '@nsm/identity';
+import { createGrpcTransport, type Dialer, type IdentitySource, NsmError } from '@nsm/rpc';
 import { presentNamespaces, removeNamespaces } from './namespaces.ts';
 import type { PlannedNamespace, PlannedProcess } from './planned.ts';
 import { isAlive } from './proc.ts';
@@ -19,6 +21,8 @@ export interface LabLimits {
 /** What is known of a lab and written down as it changes. The one owner of a lab's state in this process. */
 export interface Core {
   readonly dialer: Dialer;
+  /** Of whoever looks after the lab; undefined where it is without identities. */
+  readonly identity: IdentitySource | undefined;
   /** Commands that end with the lab. */
   readonly commands: Set<ChildProcess>;
   readonly limits: Required<{ [K in keyof LabLimits]: number }>;
@@ -30,12 +34,30 @@ export interface Core {
   start(process: PlannedProcess, signal: AbortSignal | undefined): Promise<void>;
   /** Ends everything. Safe to call again, at any time. Answers the names of processes that had to be killed. */
   stop(): Promise<string[]>;
+  /** Cuts its connections to the lab. */
+  letGo(): void;
 }
 
 export function createCore(initial: LabState, limits: LabLimits): Core {
   let state = initial;
   let stopping: Promise<string[]> | undefined;
-  const dialer = createGrpcTransport();
+  const { identityUrl } = initial.plan;
+  const open = createGrpcTransport();
+  const identity =
+    identityUrl === undefined
+      ? undefined
+      : workloadSource({
+          dialer: open,
+          url: identityUrl,
+          clock: systemClock,
+          random: Math.random,
+        });
+  const dialer = identity ? createGrpcTransport(identity) : open;
+  const letGo = (): void => {
+    identity?.close();
+    dialer.close();
+    open.close();
+  };
   const commands = new Set<ChildProcess>();
   const runs = new Map<string, Run>();
   // After a restart of the machine, pids and namespaces of before are somebody else's.
@@ -52,6 +74,8 @@ export function createCore(initial: LabState, limits: LabLimits): Core {
 
   return {
     dialer,
+    identity,
+    letGo,
     commands,
     limits: waits,
     state: () => state,
@@ -65,7 +89,9 @@ export function createCore(initial: LabState, limits: LabLimits): Core {
       runs.set(process.name, run);
       update({ runs: { ...state.runs, [process.name]: { ...run.id, logOffset: run.logOffset } } });
       const limit = AbortSignal.timeout(waits.startMs);
-      await waitReady(run, dialer, signal === undefined ? limit : AbortSignal.any([signal, limit]));
+      // Nobody has an identity before it runs.
+      const asking = process.program === 'identity' ? open : dialer;
+      await waitReady(run, asking, signal === undefined ? limit : AbortSignal.any([signal, limit]));
       // A registry without a durable store has forgotten them.
       if (process.program === 'registry')
         await registerServices(dialer, plan.registryUrl, plan.registrations);
@@ -76,7 +102,7 @@ export function createCore(initial: LabState, limits: LabLimits): Core {
           stopping = undefined;
           throw error;
         })
-        .finally(() => dialer.close())),
+        .finally(letGo)),
   };
 }
 

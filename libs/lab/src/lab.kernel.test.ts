@@ -11,6 +11,7 @@ import { type LabOptions, startLab } from './start-lab.ts';
 
 const topology = parseTopology(`
 name: t
+insecure: true
 nodes: { a: {} }
 services: { web: { matches: [{ routes: [{ destination_selector: { x: y } }] }] } }
 endpoints: { shop: { node: a, services: [web] } }

@@ -1,7 +1,7 @@
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { ping, type PingOptions, type PingResult } from '@nsm/netlink';
 import { type Connection, MonitorConnectionDefinition, MonitorScopeSelector } from '@nsm/proto';
-import { type Dialer, NsmError } from '@nsm/rpc';
+import { type Dialer, type IdentitySource, NsmError } from '@nsm/rpc';
 import { type Census, takeCensus } from './census.ts';
 import { type Core, createCore, type LabLimits, namespaceOf, unknown } from './core.ts';
 import { type ExecOptions, type ExecResult, finished, spawnIn } from './execute.ts';
@@ -30,6 +30,10 @@ export interface LabProcess {
 export interface Lab {
   readonly name: string;
   readonly plan: Plan;
+  /** Speaks to its processes, with the identity below. */
+  readonly dialer: Dialer;
+  /** Of whoever looks after the lab; undefined where it is without identities. */
+  readonly identity: IdentitySource | undefined;
   processes(): LabProcess[];
   /** Whether another process that runs is to take it down. */
   held(): boolean;
@@ -114,6 +118,8 @@ export function labOf(core: Core): Lab {
   return {
     name: plan.name,
     plan,
+    dialer: core.dialer,
+    identity: core.identity,
     netns,
     spawn,
     processes: () => processesOf(core),
@@ -150,7 +156,7 @@ export function labOf(core: Core): Lab {
       waitConnected(runOf(client), count ?? plan.wires[client] ?? 0, options),
     census: () => takeCensus(core.state(), core.runs(), core.dialer),
     stop: () => core.stop(),
-    detach: () => core.dialer.close(),
+    detach: () => core.letGo(),
   };
 }
 

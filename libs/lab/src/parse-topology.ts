@@ -20,6 +20,7 @@ export function parseTopology(text: string, file = 'topology.yaml'): Topology {
   if (!yaml.wellFormed) throw refusal(yaml, file);
   const top = yaml.fields(yaml.root, [
     'name',
+    'insecure',
     'underlay',
     'registry',
     'nodes',
@@ -28,6 +29,7 @@ export function parseTopology(text: string, file = 'topology.yaml'): Topology {
     'clients',
   ]);
   const taken = new Map([
+    ['identity', 'the identity server'],
     ['registry', 'the registry'],
     ['underlay', 'the underlay'],
   ]);
@@ -43,6 +45,7 @@ export function parseTopology(text: string, file = 'topology.yaml'): Topology {
   };
   const topology: Topology = {
     name,
+    insecure: yaml.flag(top.insecure) ?? false,
     underlay,
     registry: readRegistry(yaml, top.registry),
     nodes,

@@ -1,3 +1,4 @@
+import { identitySocket } from './plan-identity.ts';
 import type { PlannedProcess, PlanOptions, Program } from './planned.ts';
 import { formatRequestUrl } from '@nsm/connection';
 import type { ClientSpec, EndpointSpec, Environment, NodeSpec, Topology } from './topology.ts';
@@ -109,7 +110,9 @@ function processOf(
       NSM_NAME: name,
       NSM_LOG_LEVEL: place.logLevel ?? 'info',
       NSM_MAX_TOKEN_LIFETIME: place.maxTokenLifetime ?? '10m',
-      NSM_INSECURE: 'true',
+      ...(place.lab.insecure
+        ? { NSM_INSECURE: 'true' }
+        : { SPIFFE_ENDPOINT_SOCKET: identitySocket(place.folder, name) }),
       ...env,
       ...place.env?.({ name, program }),
     },

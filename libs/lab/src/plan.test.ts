@@ -43,6 +43,7 @@ describe('the plan of a lab', () => {
 
   test('starts what others depend on first', () => {
     expect(plan.processes.map(({ name, namespace }) => `${name}@${namespace}`)).toEqual([
+      'identity@registry',
       'registry@registry',
       'nsmgr-a@a',
       'nsmgr-b@b',
@@ -61,8 +62,27 @@ describe('the plan of a lab', () => {
       NSM_STORE: 'sqlite:/run/nsm/lab/demo/registry.db',
       NSM_LOG_LEVEL: 'info',
       NSM_MAX_TOKEN_LIFETIME: '10m',
-      NSM_INSECURE: 'true',
+      SPIFFE_ENDPOINT_SOCKET: 'unix:///run/nsm/lab/demo/identity/registry.sock',
     });
+  });
+
+  test('gives each process an identity of its own, and one to whoever looks after it', () => {
+    expect(env('identity')?.['NSM_ENTRIES']?.split(',')).toEqual(
+      ['.lab=', ...plan.processes.slice(1).map(({ name }) => `${name}=/${name}`)]
+        .map((entry) => entry.split('='))
+        .map(
+          ([socket = '', id = '']) =>
+            `unix:///run/nsm/lab/demo/identity/${socket}.sock=spiffe://nsm.local/demo${id}`,
+        ),
+    );
+    expect(plan.identityUrl).toBe('unix:///run/nsm/lab/demo/identity/.lab.sock');
+  });
+
+  test('of an insecure topology has no identities', () => {
+    const open = planLab(parseTopology(`insecure: true${text}`), options);
+    expect(open.processes.map(({ program }) => program)).not.toContain('identity');
+    expect(open.identityUrl).toBeUndefined();
+    expect(open.processes.every(({ env: { NSM_INSECURE } }) => NSM_INSECURE === 'true')).toBe(true);
   });
 
   test('tells a manager its public URL and its registry', () => {
@@ -129,7 +149,7 @@ describe('the plan of a lab', () => {
       parseTopology('name: six\nnodes: {a: {}}\nunderlay: {cidr: "fd00::/64"}'),
       options,
     );
-    expect(six.processes[1]?.env['NSM_REGISTRY_URL']).toBe('tcp://[fd00::1]:5002');
+    expect(six.processes[2]?.env['NSM_REGISTRY_URL']).toBe('tcp://[fd00::1]:5002');
     expect(six.underlay.ports[1]?.address).toBe('fd00::2/64');
   });
 

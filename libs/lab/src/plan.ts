@@ -1,6 +1,7 @@
 import { type Address, firstAddress, formatPrefix, parsePrefix } from '@nsm/ip';
 import { NetworkService } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
+import { identityProcess, keeperSocket } from './plan-identity.ts';
 import { endpointProcess, clientProcess, nodeProcesses, registryProcess } from './plan-process.ts';
 import {
   type Plan,
@@ -44,12 +45,14 @@ export function planLab(topology: Topology, options: PlanOptions): Plan {
     ...endpoints.map((spec) => endpointProcess(place, spec, selfRegistering(spec.services))),
     ...clients.map((spec) => clientProcess(place, spec)),
   ].sort((a, b) => startOrder.indexOf(a.program) - startOrder.indexOf(b.program));
+  if (!topology.insecure) processes.unshift(identityProcess(place, processes));
   checkSockets(processes);
   return {
     name: topology.name,
     folder: options.folder,
     namespaces,
     underlay: { mtu: topology.underlay.mtu, ports },
+    ...(!topology.insecure && { identityUrl: keeperSocket(options.folder) }),
     processes,
     registryUrl: urlOf(processes, 'registry'),
     managerUrls: Object.fromEntries(
@@ -81,13 +84,16 @@ const urlOf = (processes: readonly PlannedProcess[], name: string): string =>
   processes.find((process) => process.name === name)?.url ?? '';
 
 function checkSockets(processes: readonly PlannedProcess[]): void {
-  for (const { url = '' } of processes) {
-    const path = url.replace('unix://', '');
-    if (Buffer.byteLength(path) > MAX_SOCKET_PATH)
-      throw new NsmError(
-        'invalid-argument',
-        `the socket path ${path} is longer than ${MAX_SOCKET_PATH} bytes`,
-        { hint: 'keep the state of labs in a folder with a shorter path (NSM_LAB_STATE)' },
-      );
-  }
+  for (const { url = '', env } of processes)
+    for (const each of [url, env['SPIFFE_ENDPOINT_SOCKET'] ?? '']) checkSocket(each);
+}
+
+function checkSocket(url: string): void {
+  const path = url.replace('unix://', '');
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH)
+    throw new NsmError(
+      'invalid-argument',
+      `the socket path ${path} is longer than ${MAX_SOCKET_PATH} bytes`,
+      { hint: 'keep the state of labs in a folder with a shorter path (NSM_LAB_STATE)' },
+    );
 }

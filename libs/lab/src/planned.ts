@@ -2,10 +2,17 @@ import type { NetworkService } from '@nsm/proto';
 import type { Environment } from './topology.ts';
 
 /** The programs a lab runs. */
-export type Program = 'registry' | 'nsmgr' | 'forwarder' | 'nse' | 'nsc';
+export type Program = 'identity' | 'registry' | 'nsmgr' | 'forwarder' | 'nse' | 'nsc';
 
 /** The order of start; they stop the other way round. Processes of one program start together. */
-export const startOrder: readonly Program[] = ['registry', 'nsmgr', 'forwarder', 'nse', 'nsc'];
+export const startOrder: readonly Program[] = [
+  'identity',
+  'registry',
+  'nsmgr',
+  'forwarder',
+  'nse',
+  'nsc',
+];
 
 /** A network namespace of a lab. */
 export interface PlannedNamespace {
@@ -46,6 +53,8 @@ export interface Plan {
   readonly folder: string;
   readonly namespaces: readonly PlannedNamespace[];
   readonly underlay: { readonly mtu: number; readonly ports: readonly PlannedPort[] };
+  /** The Workload API that gives whoever looks after the lab an identity; absent: the lab is without identities. */
+  readonly identityUrl?: string;
   /** In the order of their start. */
   readonly processes: readonly PlannedProcess[];
   /** Where the registry can be reached from any namespace. */

@@ -5,6 +5,8 @@ import type { RequestUrl } from '@nsm/connection';
 export interface Topology {
   /** Names the lab on this machine. */
   readonly name: string;
+  /** Without identities, encryption and authentication. */
+  readonly insecure: boolean;
   readonly underlay: Underlay;
   readonly registry: RegistrySpec;
   readonly nodes: readonly NodeSpec[];

@@ -1,7 +1,7 @@
 import type { Clock } from '@nsm/chain';
 import { tokenHeaders, type TokenSource } from '@nsm/identity';
 import type { NetworkService, NetworkServiceEndpoint } from '@nsm/proto';
-import type { CallOptions, Dialer } from '@nsm/rpc';
+import type { CallOptions, Dialer, HeadersFor } from '@nsm/rpc';
 import type { Registered } from './call.ts';
 import type { LookupOptions } from './discovery.ts';
 import type { Change } from './feed.ts';
@@ -98,7 +98,7 @@ function kindClient<T extends Entry>(
       return undefined;
     },
     register: async (entry, { path = emptyPath, ...options } = {}) => {
-      const headers = await pathHeaders(tokens, path);
+      const headers = pathHeaders(tokens, path);
       let answered = path;
       const registered = await wire.register(entry, {
         ...limited(options),
@@ -108,7 +108,7 @@ function kindClient<T extends Entry>(
       return { entry: registered, path: answered };
     },
     unregister: async (entry, { path = emptyPath, ...options } = {}) => {
-      const headers = await pathHeaders(tokens, path);
+      const headers = pathHeaders(tokens, path);
       await wire.unregister(entry, { ...limited(options), headers });
     },
     watch: (query, signal) => watchEvents(source(query), options, signal),
@@ -118,14 +118,13 @@ function kindClient<T extends Entry>(
   return client;
 }
 
-/** Contract 2.8: a fresh token for every call. Whom it is for is not known before the call is made. */
-const pathHeaders = async (
-  tokens: TokenSource,
-  path: RegistryPath,
-): Promise<Record<string, string>> => ({
-  ...tokenHeaders(await tokens.issue(undefined)),
-  [PATH_HEADER]: formatPath(path),
-});
+/** Contract 2.8: a token for whoever answers, with every call. */
+const pathHeaders =
+  (tokens: TokenSource, path: RegistryPath): HeadersFor =>
+  async (server) => ({
+    ...tokenHeaders(await tokens.issue(server)),
+    [PATH_HEADER]: formatPath(path),
+  });
 
 /** The entry is registered whatever its path looks like: an unreadable one is left. */
 function answeredPath(header: string | undefined): RegistryPath | undefined {

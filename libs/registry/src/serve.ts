@@ -86,12 +86,13 @@ function half<T extends Entry>(
       const outcome = { op, kind, name: entry.name };
       try {
         const header = context.header(PATH_HEADER);
-        const { signal, deadline } = context;
+        const { signal, deadline, peer } = context;
         const result = await chain.run(
           {
             op,
             entry,
             path: header === undefined ? emptyPath : parsePath(header),
+            peer,
             token: tokenFrom((name) => context.header(name)),
             own: undefined,
             deadline,

@@ -16,8 +16,11 @@ import {
 } from 'nice-grpc';
 import { grpcDefinition, Malformed } from './definition.ts';
 import { NsmError } from './error.ts';
+import type { IdentitySource, Peer } from './identity.ts';
 import { reflection, reflectionDefinitions } from './reflection.ts';
 import { fromStatus, toStatus } from './status.ts';
+import { createSecureChannels } from './tls-client.ts';
+import { secureServer, type SecureServer } from './tls-server.ts';
 import type {
   CallOptions,
   Client,
@@ -30,8 +33,9 @@ import type {
 } from './transport.ts';
 import { prepareSocket, targetOf } from './url.ts';
 
-/** The gRPC library hides a call's deadline from handlers; an interceptor puts it here. */
+/** The gRPC library hides a call's deadline and connection from handlers; an interceptor puts them here. */
 const DEADLINE = 'nsm-internal-deadline';
+const CONNECTION = 'nsm-internal-connection';
 const TIMEOUT = 'grpc-timeout';
 
 /** Room enough for what is too large to be told which field it is; beyond it the message is refused unread. */
@@ -46,46 +50,84 @@ const channelOptions = {
   'grpc.enable_retries': 0,
 };
 
-/** The real transport: gRPC over TCP and unix sockets. */
-export function createGrpcTransport(): Transport {
-  const channels = new Map<string, Channel>();
+/** A channel to make a call on, and who answers there. */
+interface Line {
+  readonly channel: Channel;
+  peer(signal: AbortSignal | undefined): Promise<Peer | undefined>;
+  /** Another one has taken its place. */
+  readonly retired?: boolean;
+}
+
+type LineTo = (url: string, signal: AbortSignal | undefined) => Promise<Line>;
+
+/**
+ * The real transport: gRPC over TCP and unix sockets. With an identity both ends prove theirs on every connection (contract
+ * 2.7); without one nobody is authenticated.
+ */
+export function createGrpcTransport(identity?: IdentitySource): Transport {
+  const lines = identity ? secureLines(identity) : openLines();
   const clients = new Map<string, unknown>();
-  const channel = (url: string): Channel => {
-    let found = channels.get(url);
-    if (found === undefined) {
-      found = new Channel(targetOf(url), ChannelCredentials.createInsecure(), channelOptions);
-      channels.set(url, found);
-    }
-    return found;
-  };
   return {
-    serve,
+    serve: (url, hop, services) => serve(url, hop, services, identity),
     client: <D extends ServiceDefinition>(definition: D, url: string): Client<D> => {
       const key = `${definition.fullName} ${url}`;
-      const known = clients.get(key) ?? makeClient(definition, url, channel(url));
+      const known = clients.get(key) ?? makeClient(definition, url, lines.to);
       clients.set(key, known);
       return known as Client<D>;
     },
     close: () => {
-      for (const open of channels.values()) open.close();
-      channels.clear();
+      lines.close();
       clients.clear();
     },
   };
 }
 
-async function serve(url: string, hop: string, services: readonly Service[]): Promise<Listener> {
+function secureLines(identity: IdentitySource): { to: LineTo; close: () => void } {
+  const channels = createSecureChannels(identity, channelOptions);
+  return {
+    to: (url, signal) => channels.get(targetOf(url), signal),
+    close: () => channels.close(),
+  };
+}
+
+function openLines(): { to: LineTo; close: () => void } {
+  const lines = new Map<string, Line>();
+  const peer = async (): Promise<undefined> => undefined;
+  return {
+    to: async (url) => {
+      const line = lines.get(url) ?? {
+        channel: new Channel(targetOf(url), ChannelCredentials.createInsecure(), channelOptions),
+        peer,
+      };
+      lines.set(url, line);
+      return line;
+    },
+    close: () => {
+      for (const { channel } of lines.values()) channel.close();
+      lines.clear();
+    },
+  };
+}
+
+async function serve(
+  url: string,
+  hop: string,
+  services: readonly Service[],
+  identity: IdentitySource | undefined,
+): Promise<Listener> {
+  const secure = identity && (await secureServer(identity));
   // Channelz stays on: without it the library forgets the sessions it has to cut when it is shut down.
   const server = createServer({
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
-    interceptors: [exposeDeadline],
+    interceptors: [exposeCall(secure)],
   });
   for (const { definition, handlers } of services) {
     const implementation = Object.entries(definition.methods).map(([key, method]) => {
       const handler = handlers[key];
       if (handler === undefined)
         throw new Error(`${definition.fullName} has no handler for ${key}`);
-      return [key, method.responseStream ? streaming(handler, hop) : unary(handler, hop)];
+      const serving = { handler, hop, secure };
+      return [key, method.responseStream ? streaming(serving) : unary(serving)];
     });
     server.add(
       grpcDefinition(definition),
@@ -96,9 +138,15 @@ async function serve(url: string, hop: string, services: readonly Service[]): Pr
   for (const version of reflectionDefinitions)
     server.add(version, reflection(names) as unknown as ServiceImplementation<GrpcDefinition>);
   const listening = await prepareSocket(url);
-  const port = await server.listen(targetOf(url));
+  const port = await server.listen(targetOf(url), secure?.credentials);
   const bound = await listening.bound(port);
-  return { url: bound, close: (graceMs) => closeServer(server, graceMs) };
+  return {
+    url: bound,
+    close: async (graceMs) => {
+      secure?.close();
+      await closeServer(server, graceMs);
+    },
+  };
 }
 
 async function closeServer(server: Server, graceMs = 1_000): Promise<void> {
@@ -107,24 +155,37 @@ async function closeServer(server: Server, graceMs = 1_000): Promise<void> {
   clearTimeout(timer);
 }
 
-const exposeDeadline: ServerInterceptor = (_method, call) =>
-  new ServerInterceptingCall(call, {
-    start: (next) =>
-      next({
-        onReceiveMetadata: (metadata, done) => {
-          const deadline = Number(call.getDeadline());
-          metadata.remove(DEADLINE);
-          if (Number.isFinite(deadline)) metadata.set(DEADLINE, String(deadline));
-          done(metadata);
-        },
-      }),
-  });
+const exposeCall =
+  (secure: SecureServer | undefined): ServerInterceptor =>
+  (_method, call) =>
+    new ServerInterceptingCall(call, {
+      start: (next) =>
+        next({
+          onReceiveMetadata: (metadata, done) => {
+            const deadline = Number(call.getDeadline());
+            metadata.remove(DEADLINE);
+            metadata.remove(CONNECTION);
+            if (Number.isFinite(deadline)) metadata.set(DEADLINE, String(deadline));
+            if (secure) metadata.set(CONNECTION, secure.connectionOf(call));
+            done(metadata);
+          },
+        }),
+    });
 
-function contextOf(context: CallContext): ServerContext {
+/** A handler and what it is served with. */
+interface Serving {
+  readonly handler: Handler;
+  readonly hop: string;
+  readonly secure: SecureServer | undefined;
+}
+
+/** @throws NsmError unauthenticated */
+function contextOf(context: CallContext, secure: SecureServer | undefined): ServerContext {
   const deadline = context.metadata.get(DEADLINE);
   return {
     signal: context.signal,
     deadline: deadline === undefined ? undefined : Number(deadline),
+    peer: secure?.peer(context.metadata.get(CONNECTION) ?? ''),
     header: (name) => context.metadata.getAll(name).at(-1)?.toString(),
     reply: (name, value) => {
       context.header.set(name, value);
@@ -141,18 +202,20 @@ function decoded(request: unknown): unknown {
   return request;
 }
 
-const unary = (handler: Handler, hop: string) => async (request: unknown, context: CallContext) => {
-  try {
-    return await (handler(decoded(request), contextOf(context)) as Promise<unknown>);
-  } catch (err) {
-    throw toStatus(err, hop, context.trailer);
-  }
-};
+const unary =
+  ({ handler, hop, secure }: Serving) =>
+  async (request: unknown, context: CallContext) => {
+    try {
+      return await (handler(decoded(request), contextOf(context, secure)) as Promise<unknown>);
+    } catch (err) {
+      throw toStatus(err, hop, context.trailer);
+    }
+  };
 
-const streaming = (handler: Handler, hop: string) =>
+const streaming = ({ handler, hop, secure }: Serving) =>
   async function* (request: unknown, context: CallContext): AsyncGenerator {
     try {
-      yield* handler(decoded(request), contextOf(context)) as AsyncIterable<unknown>;
+      yield* handler(decoded(request), contextOf(context, secure)) as AsyncIterable<unknown>;
     } catch (err) {
       if (context.signal.aborted) return;
       throw toStatus(err, hop, context.trailer);
@@ -164,26 +227,57 @@ type RawMethod = (
   options: GrpcCallOptions,
 ) => Promise<unknown> | AsyncIterable<unknown>;
 
-function makeClient(definition: ServiceDefinition, url: string, channel: Channel): unknown {
-  const raw = createClient(grpcDefinition(definition), channel) as unknown as Record<
-    string,
-    RawMethod
-  >;
-  const methods = Object.entries(definition.methods).map(([key, method]) => {
-    const call = raw[key];
-    if (call === undefined) throw new Error(`${definition.fullName} has no method ${key}`);
-    return [key, method.responseStream ? streamingCall(call, url) : unaryCall(call, url)];
-  });
+/** A method of a service on the line of this moment. */
+type Dial = (signal: AbortSignal | undefined) => Promise<{ call: RawMethod; line: Line }>;
+
+function makeClient(definition: ServiceDefinition, url: string, lineTo: LineTo): unknown {
+  const raw = new WeakMap<Channel, Record<string, RawMethod>>();
+  const dial =
+    (key: string): Dial =>
+    async (signal) => {
+      const line = await lineTo(url, signal);
+      const methods =
+        raw.get(line.channel) ?? createClient(grpcDefinition(definition), line.channel);
+      raw.set(line.channel, methods);
+      const call = methods[key];
+      if (call === undefined) throw new Error(`${definition.fullName} has no method ${key}`);
+      return { call, line };
+    };
+  const methods = Object.entries(definition.methods).map(([key, method]) => [
+    key,
+    method.responseStream ? streamingCall(dial(key), url) : unaryCall(dial(key), url),
+  ]);
   return Object.fromEntries(methods);
+}
+
+/** Calls on one line with the headers that are meant for who answers there; on another one where it was replaced meanwhile. */
+async function start(
+  dial: Dial,
+  request: unknown,
+  options: CallOptions,
+  prepared: ReturnType<typeof outgoing>,
+): Promise<{ result: Promise<unknown> | AsyncIterable<unknown> }> {
+  const { headers } = options;
+  for (;;) {
+    const { call, line } = await dial(prepared.grpc.signal);
+    if (typeof headers === 'function') {
+      const made = await headers(await line.peer(prepared.grpc.signal));
+      if (line.retired === true) continue;
+      for (const [name, value] of Object.entries(made)) prepared.metadata.set(name, value);
+    }
+    return { result: call(request, prepared.grpc) };
+  }
 }
 
 /** Translates the options of a call; `trailer` is filled when the call has ended. */
 function outgoing(options: CallOptions): {
   grpc: GrpcCallOptions;
+  metadata: Metadata;
   trailer: { metadata?: Metadata };
   timeout: AbortSignal | undefined;
 } {
-  const metadata = Metadata(options.headers);
+  const { headers } = options;
+  const metadata = Metadata(typeof headers === 'function' ? undefined : headers);
   const trailer: { metadata?: Metadata } = {};
   let { signal } = options;
   let timeout: AbortSignal | undefined;
@@ -203,7 +297,7 @@ function outgoing(options: CallOptions): {
     }),
     onTrailer: (received) => (trailer.metadata = received),
   };
-  return { grpc, trailer, timeout };
+  return { grpc, metadata, trailer, timeout };
 }
 
 function failure(
@@ -218,21 +312,23 @@ function failure(
 }
 
 const unaryCall =
-  (call: RawMethod, url: string) =>
+  (dial: Dial, url: string) =>
   async (request: unknown, options: CallOptions = {}) => {
     const prepared = outgoing(options);
     try {
-      return await (call(request, prepared.grpc) as Promise<unknown>);
+      const { result } = await start(dial, request, options, prepared);
+      return await (result as Promise<unknown>);
     } catch (err) {
       throw failure(err, url, prepared, options.signal);
     }
   };
 
-const streamingCall = (call: RawMethod, url: string) =>
+const streamingCall = (dial: Dial, url: string) =>
   async function* (request: unknown, options: CallOptions = {}): AsyncGenerator {
     const prepared = outgoing(options);
     try {
-      yield* call(request, prepared.grpc) as AsyncIterable<unknown>;
+      const { result } = await start(dial, request, options, prepared);
+      yield* result as AsyncIterable<unknown>;
     } catch (err) {
       throw failure(err, url, prepared, options.signal);
     }

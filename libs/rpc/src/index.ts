@@ -1,14 +1,17 @@
 export { errorCodes, NsmError, wrapped } from './error.ts';
 export type { ErrorCode, ErrorFields } from './error.ts';
 export { createGrpcTransport } from './grpc.ts';
+export type { Identity, IdentitySource, Peer } from './identity.ts';
 export { createMemoryTransport } from './memory.ts';
 export { namingElements } from './naming.ts';
 export { versionLine } from './version.ts';
 export { service } from './transport.ts';
+export { spiffeIdOf, trustDomainOf } from './tls-peer.ts';
 export type {
   CallOptions,
   Client,
   Dialer,
+  HeadersFor,
   Implementation,
   Listener,
   ServerContext,

@@ -65,7 +65,7 @@ const copy = (codec: MethodDefinition['requestType'], message: unknown): unknown
 
 /** The signal a handler sees, and the context around it. */
 function incoming(
-  options: CallOptions,
+  options: CallOptions & { readonly made: Readonly<Record<string, string>> },
   to: Serving,
 ): { context: ServerContext; signal: AbortSignal; headers: Map<string, string> } {
   const signals = [to.closed.signal];
@@ -79,11 +79,15 @@ function incoming(
   const context: ServerContext = {
     signal,
     deadline: options.deadline,
-    header: (name) => options.headers?.[name],
+    peer: undefined,
+    header: (name) => options.made[name],
     reply: (name, value) => void headers.set(name, value),
   };
   return { context, signal, headers };
 }
+
+const headersOf = async ({ headers = {} }: CallOptions) =>
+  typeof headers === 'function' ? headers(undefined) : headers;
 
 function failure(thrown: unknown, to: Serving, options: CallOptions): NsmError {
   if (to.closed.signal.aborted) return new NsmError('unavailable', `${to.hop} is gone`);
@@ -114,7 +118,8 @@ const unary =
   (method: MethodDefinition, find: Find) =>
   async (request: unknown, options: CallOptions = {}) => {
     const { handler, to } = find();
-    const { context, signal, headers } = incoming(options, to);
+    const made = await headersOf(options);
+    const { context, signal, headers } = incoming({ ...options, made }, to);
     const { gone, off } = aborted(signal);
     try {
       const response = await Promise.race([
@@ -135,7 +140,7 @@ const streaming = (method: MethodDefinition, find: Find) =>
     const { handler, to } = find();
     const leave = new AbortController();
     const signal = options.signal ? AbortSignal.any([options.signal, leave.signal]) : leave.signal;
-    const call = incoming({ ...options, signal }, to);
+    const call = incoming({ ...options, signal, made: await headersOf(options) }, to);
     const { gone, off } = aborted(call.signal);
     const stream = (
       handler(copy(method.requestType, request), call.context) as AsyncIterable<unknown>

@@ -1,3 +1,4 @@
+import type { Peer } from './identity.ts';
 /** A protobuf message type as ts-proto generates it. */
 interface Codec {
   encode(message: never): { finish(): Uint8Array };
@@ -28,18 +29,26 @@ export interface ServerContext {
   readonly signal: AbortSignal;
   /** When the caller stops waiting, in ms since 1970; undefined: never. */
   readonly deadline: number | undefined;
+  /** Who calls; undefined where connections are not authenticated. */
+  readonly peer: Peer | undefined;
   /** The last value of a request header, by its lower-case name. */
   header(name: string): string | undefined;
   /** Sets an initial header of the response; it is sent before the first message. */
   reply(name: string, value: string): void;
 }
 
+type Headers = Readonly<Record<string, string>>;
+
+/** Makes the headers of a call for its server; undefined: it is not authenticated, or there is no connection. */
+export type HeadersFor = (server: Peer | undefined) => Promise<Headers>;
+
 /** How a call is made. */
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** In ms since 1970; told to the other side and kept here. */
   readonly deadline?: number | undefined;
-  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** As they are, or made for who answers, once the connection has told. */
+  readonly headers?: Headers | HeadersFor | undefined;
   /** Called once with the initial headers of the response. */
   readonly onHeaders?: ((header: (name: string) => string | undefined) => void) | undefined;
 }

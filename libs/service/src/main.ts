@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { systemClock, type Clock } from '@nsm/chain';
+import { insecureTokens, svidTokens, type TokenSource } from '@nsm/identity';
 import {
   createGrpcTransport,
   versionLine,
@@ -9,6 +10,7 @@ import {
   type Transport,
 } from '@nsm/rpc';
 import { createHealth, type Health } from './health.ts';
+import { checkIdentity, identitySettings, openIdentity } from './identity.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { createLogger, logLevels, type Logger } from './log.ts';
 import { probe, probeUrl } from './probe.ts';
@@ -28,6 +30,14 @@ import {
  */
 const SMALL_HEAP = ['--semi-space-growth-factor=1', '--heap-growing-percent=20', '--no-maglev'];
 
+/** A health check of this service is answered by processes without identity, and by no others. */
+const INSECURE = 'insecure';
+
+export interface MainOptions {
+  /** Whether it has an identity, or says that it has none. @default true */
+  readonly proven?: boolean;
+}
+
 /** Time each thing gets to stop. */
 const STOP_LIMIT_MS = 10_000;
 
@@ -37,6 +47,8 @@ export interface Runtime {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly health: Health;
+  /** Tokens that are valid for `lifetimeMs` at most; `name` stands for this process where it has no identity. */
+  readonly tokens: (name: string, lifetimeMs: number) => TokenSource;
   readonly newId: () => string;
   /** A number in [0, 1). */
   readonly random: () => number;
@@ -69,8 +81,9 @@ export async function main<S extends Settings>(
   name: string,
   settings: S,
   start: (config: Values<S>, runtime: Runtime) => Promise<void>,
+  { proven = true }: MainOptions = {},
 ): Promise<void> {
-  const table = { ...settings, ...common };
+  const table = { ...settings, ...(proven && identitySettings), ...common };
   const argument = process.argv[2];
   if (argument === '--help' || argument === '-h')
     return void process.stdout.write(
@@ -86,6 +99,7 @@ export async function main<S extends Settings>(
   let config: Values<S & typeof common>;
   try {
     config = readSettings<S & typeof common>(table, process.env);
+    if (proven) checkIdentity(config as unknown as Values<typeof identitySettings>);
   } catch (err) {
     if (err instanceof SettingsError) {
       refuse(err.faults);
@@ -93,21 +107,30 @@ export async function main<S extends Settings>(
     }
     throw err;
   }
+  const identity = proven ? (config as unknown as Values<typeof identitySettings>) : undefined;
   if (argument === '--probe') {
-    await runProbe(name, config);
+    await runProbe(name, config, identity);
     return;
   }
-  await run(name, (config as Values<typeof common>).NSM_LOG_LEVEL, config, start);
+  await run(name, { level: (config as Values<typeof common>).NSM_LOG_LEVEL, identity }, (runtime) =>
+    start(config, runtime),
+  );
 }
 
-/** Dials what the process of these settings listens on. */
-async function runProbe(name: string, config: object): Promise<void> {
+/** Dials what the process of these settings listens on, with an identity as it has. */
+async function runProbe(
+  name: string,
+  config: object,
+  from: Values<typeof identitySettings> | undefined,
+): Promise<void> {
   const url = probeUrl((config as { NSM_LISTEN_ON?: unknown }).NSM_LISTEN_ON);
   if (url === undefined) {
     refuse([`NSM_LISTEN_ON is empty: ${name} has no place to be probed at`]);
     return;
   }
-  const transport = createGrpcTransport();
+  const log = createLogger(name, 'error');
+  const identity = from && openIdentity(from, { log, clock: systemClock, random: Math.random });
+  const transport = createGrpcTransport(identity);
   try {
     await probe(transport, url, Date.now);
   } catch (err) {
@@ -115,6 +138,7 @@ async function runProbe(name: string, config: object): Promise<void> {
     process.exitCode = 1;
   } finally {
     transport.close();
+    identity?.close();
   }
 }
 
@@ -123,17 +147,21 @@ function refuse(faults: readonly string[]): void {
   process.exitCode = 2;
 }
 
-async function run<C>(
+async function run(
   name: string,
-  level: string,
-  config: C,
-  start: (config: C, runtime: Runtime) => Promise<void>,
+  {
+    level,
+    identity: from,
+  }: { level: string; identity: Values<typeof identitySettings> | undefined },
+  start: (runtime: Runtime) => Promise<void>,
 ): Promise<void> {
   for (const flag of SMALL_HEAP) setFlagsFromString(flag);
   const log = createLogger(name, level);
   const lifecycle = createLifecycle();
   const health = createHealth();
-  const transport = createGrpcTransport();
+  const identity = from && openIdentity(from, { log, clock: systemClock, random: Math.random });
+  if (identity) lifecycle.onStop('identity', () => identity.close());
+  const transport = createGrpcTransport(identity);
   // A client serves nothing and its timers do not count: this keeps the process until it is told to stop.
   setInterval(() => undefined, 2 ** 30);
   lifecycle.onStop('connections', () => transport.close());
@@ -160,6 +188,10 @@ async function run<C>(
     transport,
     clock: systemClock,
     health,
+    tokens: (subject, lifetimeMs) =>
+      identity
+        ? svidTokens(identity, lifetimeMs, systemClock)
+        : insecureTokens(subject, lifetimeMs, systemClock),
     newId: randomUUID,
     random: Math.random,
     onStop: (what, stopIt) => lifecycle.onStop(what, stopIt),
@@ -175,11 +207,14 @@ async function run<C>(
       return listeners;
     },
   };
-  log.warn(
-    'insecure: peers are not authenticated, and tokens prove nothing; whoever reaches a socket is trusted',
-  );
+  if (from?.NSM_INSECURE === true) {
+    health.add([INSECURE]);
+    log.warn(
+      'insecure: peers are not authenticated, and tokens prove nothing; whoever reaches a socket is trusted',
+    );
+  }
   try {
-    await start(config, runtime);
+    await start(runtime);
     health.set(true);
     log.info('ready');
   } catch (err) {

@@ -1,6 +1,5 @@
 import { createVnis } from '@nsm/connection';
 import { createDatapath } from '@nsm/datapath';
-import { insecureTokens } from '@nsm/identity';
 import { logOutcome, logRegistration, logUndoFailure, main, traceElements } from '@nsm/service';
 import { settings } from './config.ts';
 import { readDeviceSelector } from './device-selector.ts';
@@ -31,7 +30,7 @@ await main('forwarder', settings, async (config, runtime) => {
     newId,
     transport,
     datapath,
-    tokens: insecureTokens(name, config.NSM_MAX_TOKEN_LIFETIME, clock),
+    tokens: runtime.tokens(name, config.NSM_MAX_TOKEN_LIFETIME),
     tunnel:
       ip === ''
         ? undefined

@@ -1,5 +1,4 @@
 import { INTERFACE_NAME, ownNetns, type RequestUrl } from '@nsm/connection';
-import { insecureTokens } from '@nsm/identity';
 import { ping } from '@nsm/netlink';
 import { logUndoFailure, main, type Logger } from '@nsm/service';
 import { settings } from './config.ts';
@@ -23,7 +22,7 @@ await main('nsc', settings, async (config, runtime) => {
     random,
     clock,
     transport,
-    tokens: insecureTokens(name, config.NSM_MAX_TOKEN_LIFETIME, clock),
+    tokens: runtime.tokens(name, config.NSM_MAX_TOKEN_LIFETIME),
     managerUrl: config.NSM_CONNECT_TO,
     netns: await ownNetns(),
     liveness,

@@ -1,5 +1,4 @@
 import { ownNetns } from '@nsm/connection';
-import { insecureTokens } from '@nsm/identity';
 import { createPrefixPool } from '@nsm/ip';
 import { logOutcome, logRegistration, logUndoFailure, main, traceElements } from '@nsm/service';
 import { settings } from './config.ts';
@@ -17,7 +16,7 @@ await main('nse', settings, async (config, runtime) => {
     random,
     newId,
     transport,
-    tokens: insecureTokens(name, config.NSM_MAX_TOKEN_LIFETIME, clock),
+    tokens: runtime.tokens(name, config.NSM_MAX_TOKEN_LIFETIME),
     pools: config.NSM_CIDR_PREFIX.map((group) => createPrefixPool(group)),
     polite: config.NSM_IPAM_POLICY === 'polite',
     netns: await ownNetns(),

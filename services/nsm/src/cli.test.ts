@@ -237,7 +237,7 @@ describe('nsm', () => {
     expect(code).toBe(1);
     expect(err).toBe(
       `nsm: ${file}:3:21 clients.c.node: no node is called "b"; nodes are a
-${file}:4:1 links: there is no such field; allowed are name, underlay, registry, nodes, services, endpoints, clients
+${file}:4:1 links: there is no such field; allowed are name, insecure, underlay, registry, nodes, services, endpoints, clients
 hint: ${file} has 2 faults; nothing was started
 `,
     );

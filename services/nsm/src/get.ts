@@ -144,15 +144,12 @@ function sourceOf(call: Call): Source {
 }
 
 function fromLab(lab: Lab): Source {
-  const dialer = createGrpcTransport();
+  const { dialer, plan } = lab;
   return {
-    services: () => findServices(dialer, lab.plan.registryUrl),
-    endpoints: () => findEndpoints(dialer, lab.plan.registryUrl),
+    services: () => findServices(dialer, plan.registryUrl),
+    endpoints: () => findEndpoints(dialer, plan.registryUrl),
     wires: () => lab.wires(),
-    close: () => {
-      dialer.close();
-      lab.detach();
-    },
+    close: () => lab.detach(),
   };
 }
 

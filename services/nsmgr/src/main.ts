@@ -1,4 +1,3 @@
-import { insecureTokens } from '@nsm/identity';
 import { logOutcome, logUndoFailure, main, traceElements } from '@nsm/service';
 import { settings } from './config.ts';
 import { followExcludedFile } from './excluded-file.ts';
@@ -19,7 +18,7 @@ await main('nsmgr', settings, async (config, runtime) => {
     random,
     newId,
     transport,
-    tokens: insecureTokens(name, config.NSM_MAX_TOKEN_LIFETIME, clock),
+    tokens: runtime.tokens(name, config.NSM_MAX_TOKEN_LIFETIME),
     registryUrl: config.NSM_REGISTRY_URL,
     forwarderService: config.NSM_FORWARDER_NETWORK_SERVICE_NAME,
     ownUrl: publicUrl(config.NSM_LISTEN_ON),

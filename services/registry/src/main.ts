@@ -1,4 +1,3 @@
-import { insecureTokens } from '@nsm/identity';
 import {
   createMemoryStore,
   endpointKind,
@@ -19,7 +18,7 @@ await main('registry', settings, async (config, runtime) => {
 
   const stopping = new AbortController();
   const registry = await createRegistry({
-    tokens: insecureTokens(name, config.NSM_MAX_TOKEN_LIFETIME, clock),
+    tokens: runtime.tokens(name, config.NSM_MAX_TOKEN_LIFETIME),
     clock,
     services,
     endpoints,

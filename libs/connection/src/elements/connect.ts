@@ -1,7 +1,7 @@
 import { slot, type Clock } from '@nsm/chain';
 import { tokenHeaders, type TokenSource } from '@nsm/identity';
 import { NetworkServiceDefinition, type Connection } from '@nsm/proto';
-import { NsmError, type Client, type Dialer } from '@nsm/rpc';
+import { NsmError, type Client, type Dialer, type HeadersFor } from '@nsm/rpc';
 import type { Call, ConnectionElement, Target } from '../call.ts';
 
 /** How long a request may take when its caller sets no limit, in ms (contract 7.5: NSM_REQUEST_TIMEOUT). */
@@ -28,13 +28,12 @@ export interface ConnectOptions {
 export const connect = ({ dialer, tokens, clock }: ConnectOptions): ConnectionElement => {
   const clientOf = (target: Target): Client<typeof NetworkServiceDefinition> =>
     dialer.client(NetworkServiceDefinition, target.url);
-  const headers = async (): Promise<Record<string, string>> =>
-    tokenHeaders(await tokens.issue(undefined));
+  const headers: HeadersFor = async (server) => tokenHeaders(await tokens.issue(server));
   const close = async ({ target, connection }: Peer, signal?: AbortSignal): Promise<void> => {
     await clientOf(target).close(connection, {
       signal,
       deadline: clock.now() + CLOSE_LIMIT_MS,
-      headers: await headers(),
+      headers,
     });
   };
 
@@ -44,7 +43,7 @@ export const connect = ({ dialer, tokens, clock }: ConnectOptions): ConnectionEl
     const deadline = innerDeadline(call.deadline, clock.now());
     const answer = clientOf(target).request(
       { connection: call.connection, mechanismPreferences: [...call.preferences] },
-      { signal: abandon.signal, deadline, headers: await headers() },
+      { signal: abandon.signal, deadline, headers },
     );
     let stopGrace = (): void => undefined;
     const giveUp = (): void => {

@@ -8,7 +8,9 @@ import { emptyPath, formatPath, parsePath } from '../registry-path.ts';
 import { updatePath } from './update-path.ts';
 
 const clock = createFakeClock();
-const own = (await insecureTokens('reg', 60_000, clock).issue('spiffe://insecure/nse')).token;
+const own = (
+  await insecureTokens('reg', 60_000, clock).issue({ spiffeId: 'spiffe://insecure/nse' })
+).token;
 const caller = await insecureTokens('nse', 60_000, clock).issue(undefined);
 
 const run = (fields: Partial<RegistryCall<NetworkService>>, at = { index: -1 }) =>

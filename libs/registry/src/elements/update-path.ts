@@ -1,4 +1,4 @@
-import { subjectOf, type TokenSource } from '@nsm/identity';
+import { callerOf, subjectOf, type TokenSource } from '@nsm/identity';
 import { NsmError, wrapped } from '@nsm/rpc';
 import type { RegistryElement } from '../call.ts';
 import type { Entry } from '../kind.ts';
@@ -11,9 +11,10 @@ import type { RegistryPath } from '../registry-path.ts';
 export const updatePath = <T extends Entry>(tokens: TokenSource): RegistryElement<T> => ({
   name: 'update-path',
   run: async (call, next) => {
-    const { token } = call;
+    const { token, peer } = call;
+    if (token) await tokens.accept(token, peer);
     const caller = token && subjectOf(token.token);
-    const own = await tokens.issue(caller).catch((err: unknown) => {
+    const own = await tokens.issue(callerOf(peer, token)).catch((err: unknown) => {
       throw wrapped('an error during generating token', err);
     });
     const path = extended(call.path, token?.token, own.token);
@@ -21,7 +22,7 @@ export const updatePath = <T extends Entry>(tokens: TokenSource): RegistryElemen
       caller === undefined
         ? call.entry.pathIds
         : withId(call.entry.pathIds, path.index - 1, caller);
-    const pathIds = withId(ids, path.index, subjectOf(own.token) ?? tokens.subject);
+    const pathIds = withId(ids, path.index, subjectOf(own.token) ?? '');
     const result = await next({ ...call, entry: { ...call.entry, pathIds }, path, own });
     return { ...result, path: { ...result.path, index: path.index - 1 } };
   },

@@ -1,0 +1,1 @@
+export { serveWorkloads } from './workloads.ts';
