@@ -48,7 +48,12 @@ const wiresAt = async (node: string): Promise<Wire[]> =>
 const allWires = async (): Promise<Wire[]> =>
   (await Promise.all(['node-a', 'node-b'].map((node) => wiresAt(node).catch(() => [])))).flat();
 const up = () =>
-  eventually(allWires, (wires) => wires.filter(({ state }) => state === 'up').length === 3, 60_000, 300);
+  eventually(
+    allWires,
+    (wires) => wires.filter(({ state }) => state === 'up').length === 3,
+    60_000,
+    300,
+  );
 const allLinks = () => PODS.map((pod) => linksOf(mesh.netns(pod)));
 const peerOf = (wire: Wire | undefined): string => wire?.endpointAddresses[0]?.split('/')[0] ?? '';
 
@@ -149,7 +154,12 @@ test.each([
         30_000,
       );
       expect(
-        await eventually(allWires, (now) => JSON.stringify(now) === JSON.stringify(before), 60_000, 300),
+        await eventually(
+          allWires,
+          (now) => JSON.stringify(now) === JSON.stringify(before),
+          60_000,
+          300,
+        ),
       ).toEqual(before);
     });
     expect({ service, lost: traffic.lost }).toEqual({ service, lost: 0 });

@@ -1,6 +1,8 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { listLinks, withRtnetlink } from '@nsm/netlink';
+import { NsmError } from '@nsm/rpc';
 import { make, refresh, type Made } from '../bench/lib/requests.ts';
+import { eventually } from '../worlds/world.ts';
 import { startNetns } from '../worlds/netns.ts';
 import { startStream } from '../worlds/stream.ts';
 import { twoNodes } from '../worlds/topologies.ts';
@@ -18,6 +20,23 @@ async function together<T, R>(items: readonly T[], each: (item: T) => Promise<R>
   };
   await Promise.all(Array.from({ length: 8 }, worker));
   return results;
+}
+
+/** Asks again while a hop cannot be reached yet, as clients do: a manager dials a process that was away with pauses in between. */
+async function persist<T>(ask: () => Promise<T>): Promise<T> {
+  const refused: unknown[] = [];
+  const answer = async (): Promise<T | undefined> => {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof NsmError && error.code === 'unavailable')) throw error;
+      refused.push(error.message);
+      return undefined;
+    }
+  };
+  const answered = await eventually(answer, (it) => it !== undefined, 20_000);
+  if (answered === undefined) throw new Error(refused.join('\n'));
+  return answered;
 }
 
 let world: Awaited<ReturnType<typeof startNetns>> | undefined;
@@ -49,8 +68,14 @@ test('forwarders that are killed and start again find all wires: no packet is lo
     const stream = startStream(started.lab, 'a', made.slice(0, 6).map(addressOf));
     for (const name of killed) await started.kill(name);
     for (const name of killed) await started.start(name);
-    made = await together(made, (connection) => refresh(started, 'n1', connection));
-    const streamed = await stream.stop();
+    let streamed: Awaited<ReturnType<typeof stream.stop>>;
+    try {
+      made = await together(made, (connection) =>
+        persist(() => refresh(started, 'n1', connection)),
+      );
+    } finally {
+      streamed = await stream.stop();
+    }
     for (const { lost, errors } of streamed)
       expect({ killed, lost, errors }).toEqual({ killed, lost: 0, errors: [] });
     // Indexes are in them.

@@ -14,6 +14,7 @@ export const shipped = parse(readFileSync(join(root, 'docker-compose.yml'), 'utf
 export const anchorOf = (namespace: string): string => `${namespace}-net`;
 
 const TEMPLATES: Readonly<Record<Program, string>> = {
+  identity: 'x-locked',
   registry: 'x-locked',
   nsmgr: 'x-manager',
   forwarder: 'x-forwarder',

@@ -1,6 +1,8 @@
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { systemClock } from '@nsm/chain';
+import { insecureTokens } from '@nsm/identity';
 import {
   findEndpoints,
   findServices,
@@ -30,12 +32,16 @@ export const startCompose: StartWorld = async (
   // The same path inside and outside, so that sockets can be dialled from here.
   const root = mkdtempSync(join(tmpdir(), 'nsm-'));
   const folder = join(root, 'run');
-  const plan = planLab(parseTopology(topology), {
-    folder,
-    netnsFolder: join(root, 'netns'),
-    maxTokenLifetime: tokenLifetime,
-    requestTimeout,
-  });
+  // As the shipped file: containers have no identities yet.
+  const plan = planLab(
+    { ...parseTopology(topology), insecure: true },
+    {
+      folder,
+      netnsFolder: join(root, 'netns'),
+      maxTokenLifetime: tokenLifetime,
+      requestTimeout,
+    },
+  );
   for (const path of [folder, ...Object.keys(plan.managerUrls).map((node) => join(folder, node))]) {
     mkdirSync(path);
     chmodSync(path, 0o1777);
@@ -98,6 +104,8 @@ export const startCompose: StartWorld = async (
     links: async (pod) => links(pod),
     refusals: async (client) => project.refusals(client),
     refreshes: async (client) => project.everLogged(client, 'refreshed').length,
+    heals: async (client) => project.everLogged(client, 'healed').length,
+    tokens: insecureTokens('direct', 600_000, systemClock),
     manager: (node) => transport.client(NetworkServiceDefinition, plan.managerUrls[node] ?? ''),
     netns: (pod) => {
       const { dev, ino } = statSync(netns(pod), { bigint: true });

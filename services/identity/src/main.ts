@@ -8,7 +8,6 @@ import { serveWorkloads } from './workloads.ts';
 
 await main(
   'identity',
-  '0.1.0',
   settings,
   async (config, runtime) => {
     const { log, clock } = runtime;

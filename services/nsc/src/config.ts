@@ -1,14 +1,5 @@
 import { parseRequestUrl } from '@nsm/connection';
-import {
-  duration,
-  flag,
-  list,
-  text,
-  tokenLifetime,
-  url,
-  urls,
-  type Setting,
-} from '@nsm/service';
+import { duration, flag, list, text, tokenLifetime, url, urls, type Setting } from '@nsm/service';
 
 const requests: Setting<readonly ReturnType<typeof parseRequestUrl>[]> = {
   ...list({

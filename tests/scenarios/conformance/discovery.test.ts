@@ -1,16 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { ConnectionEventType, State } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
+import { startHop, type Hop } from './hop.ts';
 import {
   endpointOf,
   keepForwarder,
   managerWithHop,
   serviceOf,
   startForwarder,
-  startHop,
   startManager,
   startRegistry,
-  type Hop,
   type TestManager,
   type TestRegistry,
 } from './parts.ts';

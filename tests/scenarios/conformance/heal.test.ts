@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { ConnectionEventType as Type, State } from '@nsm/proto';
-import { startHop, startNsc, type Hop } from './parts.ts';
+import { startHop, type Hop } from './hop.ts';
+import { startNsc } from './parts.ts';
 import { createStage, idsOf, type Stage } from './stage.ts';
 
 describe('a client', () => {

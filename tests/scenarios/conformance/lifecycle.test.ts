@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { ConnectionEventType, State, type Connection } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
+import { startHop, type Hop } from './hop.ts';
 import {
   endpointOf,
   expiryOf,
@@ -9,11 +10,9 @@ import {
   REGISTRY,
   serviceOf,
   startForwarder,
-  startHop,
   startNsc,
   startNse,
   startRegistry,
-  type Hop,
 } from './parts.ts';
 import {
   callerOf,

@@ -1,13 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { PolicyRoute, State, type Connection } from '@nsm/proto';
+import { startHop, type Hop } from './hop.ts';
 import {
   endpointOf,
   serviceOf,
   startForwarder,
-  startHop,
   startNse,
   startRegistry,
-  type Hop,
   type TestForwarder,
   type TestRegistry,
 } from './parts.ts';

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { ConnectionEventType as Type, State } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
-import { managerWithHop, serviceOf, type Hop, type TestManager } from './parts.ts';
+import { type Hop } from './hop.ts';
+import { managerWithHop, serviceOf, type TestManager } from './parts.ts';
 import { callerOf, createStage, idsOf, only, type Caller, type Stage } from './stage.ts';
 
 describe.each(['memory', 'grpc'] as const)('a manager over %s', (kind) => {

@@ -12,7 +12,8 @@ import {
   NetworkServiceEndpointRegistryDefinition,
   NetworkServiceRegistryDefinition,
 } from '@nsm/proto';
-import { endpointOf, registryAs, serviceOf, startHop, startRegistry } from './parts.ts';
+import { startHop } from './hop.ts';
+import { endpointOf, registryAs, serviceOf, startRegistry } from './parts.ts';
 import { callerOf, createStage, refusal, type Stage } from './stage.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..', '..');

@@ -3,13 +3,12 @@ import type { Timestamp } from '@nsm/proto';
 import { NetworkServiceEndpoint } from '@nsm/proto';
 import { createMemoryStore, endpointKind } from '@nsm/registry';
 import { NsmError } from '@nsm/rpc';
+import { startHop, type Hop } from './hop.ts';
 import {
   endpointOf,
   serviceOf,
   startForwarder,
-  startHop,
   startRegistry,
-  type Hop,
   type TestRegistry,
 } from './parts.ts';
 import { callerOf, createStage, refusal, type Caller, type Stage } from './stage.ts';

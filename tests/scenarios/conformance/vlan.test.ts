@@ -1,6 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { endpointOf, serviceOf, startForwarder, startHop, startRegistry } from './parts.ts';
-import type { Hop, TestForwarder, TestRegistry } from './parts.ts';
+import { startHop, type Hop } from './hop.ts';
+import {
+  endpointOf,
+  serviceOf,
+  startForwarder,
+  startRegistry,
+  type TestForwarder,
+  type TestRegistry,
+} from './parts.ts';
 import { callerOf, createStage, kernel, refusal, type Caller, type Stage } from './stage.ts';
 
 /** Physical networks and trunks (contract 4.3, 4.6): what the forwarder offers, takes and refuses. */
