@@ -77,6 +77,10 @@ export function difference(dev: Device, now: EndState, wanted: EndState): Change
       .filter((address) => !first.includes(address))
       .map((address): Change => ({ op: 'no-address', dev, address })),
     ...(perilous || lastFour(now, wanted) ? again(dev, wanted) : []),
+    // An IPv6 address takes the route to its subnet along, whoever made it (cleanup_prefix_route).
+    ...wanted.routes
+      .filter(({ to }) => isSix(to) && gone.some((address) => subnet(address) === to))
+      .map((route): Change => ({ op: 'route', dev, route })),
   ];
 }
 

@@ -62,11 +62,11 @@ export const routeReplace = (device: Device, route: Route): Request => ({
   words: `ip route replace ${words(route)} dev ${deviceName(device)}`,
 });
 
-/** `ip route delete TO [via GATEWAY] dev NAME [table TABLE]`. One that is gone already is fine. */
+/** `ip route delete TO [via GATEWAY] dev NAME [table TABLE] proto static`: never one that the kernel made. One that is gone is fine. */
 export const routeDelete = (device: Device, route: Route): Request => ({
   type: RTM_DELROUTE,
   flags: 0,
-  body: encode(deviceIndex(device), route, 0, SCOPE.nowhere),
+  body: encode(deviceIndex(device), route, RTPROT_STATIC, SCOPE.nowhere),
   words: `ip route delete ${words(route)} dev ${deviceName(device)}`,
   ignore: ['ESRCH', 'ENODEV'],
 });
