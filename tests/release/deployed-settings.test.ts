@@ -44,10 +44,9 @@ describe('docker-compose.yml', () => {
     ({ program, environment }) => {
       expect(unknown(program, Object.keys(environment))).toEqual([]);
       // What the file takes from the environment stands in it with its default.
-      const values = Object.entries(environment).map(([name, text]) => [
-        name,
-        text.replaceAll(/\$\{\w+:-([^}]*)\}/g, '$1'),
-      ]);
+      const values = Object.entries(environment).map(
+        ([name, text]) => [name, text.replaceAll(/\$\{\w+:-([^}]*)\}/g, '$1')] as const,
+      );
       expect(() => readSettings(tables[program]!, Object.fromEntries(values))).not.toThrow();
     },
   );

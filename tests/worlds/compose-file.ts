@@ -31,12 +31,11 @@ export function composeFile(plan: Plan): object {
   );
   const [someAddress = ''] = addresses.values();
   return {
-    services: Object.fromEntries([
-      ...namespaces.map((space) => [
-        anchorOf(space.name),
-        anchor(space, addresses.get(space.name)),
-      ]),
-      ...plan.processes.map((process) => [process.name, container(plan, process)]),
+    services: Object.fromEntries<object>([
+      ...namespaces.map(
+        (space) => [anchorOf(space.name), anchor(space, addresses.get(space.name))] as const,
+      ),
+      ...plan.processes.map((process) => [process.name, container(plan, process)] as const),
     ]),
     networks: {
       underlay: { ipam: { config: [subnetOf(someAddress)] } },

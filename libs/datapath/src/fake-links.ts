@@ -149,7 +149,7 @@ function removeAddress(entry: Entry, address: string): void {
   entry.neighbours = entry.neighbours.filter(({ to }) => isSix(to));
 }
 
-export const isSix = (text: string): boolean => text.includes(':');
+const isSix = (text: string): boolean => text.includes(':');
 
 export const named = (links: ReadonlyMap<number, Entry>, name: string): Entry | undefined =>
   [...links.values()].find(({ state }) => state.name === name);
