@@ -24,6 +24,13 @@ export { updateToken } from './elements/update-token.ts';
 export { validate } from './elements/validate.ts';
 export { vxlanClaim, vxlanMechanism, vxlanOffer } from './elements/vxlan-mechanism.ts';
 export type { Tunnel } from './elements/vxlan-mechanism.ts';
+export {
+  wireguardClaim,
+  wireguardMechanism,
+  wireguardOffers,
+} from './elements/wireguard-mechanism.ts';
+export type { WireguardTunnel } from './elements/wireguard-mechanism.ts';
+export { byPriority } from './mechanism-priority.ts';
 export { INTERFACE_NAME, KERNEL, LOCAL, NETNS_URL } from './mechanism.ts';
 export { ownNetns } from './own-netns.ts';
 export { firstExpiry, ownSegment, pathOf } from './path.ts';

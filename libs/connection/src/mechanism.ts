@@ -3,6 +3,7 @@ export const LOCAL = 'LOCAL';
 export const REMOTE = 'REMOTE';
 export const KERNEL = 'KERNEL';
 export const VXLAN = 'VXLAN';
+export const WIREGUARD = 'WIREGUARD';
 export const NOOP = 'NOOP';
 
 /** Parameter keys (contract 4.2). */
@@ -12,5 +13,7 @@ export const SRC_IP = 'src_ip';
 export const DST_IP = 'dst_ip';
 export const SRC_PORT = 'src_port';
 export const DST_PORT = 'dst_port';
+export const SRC_PUBLIC_KEY = 'src_public_key';
+export const DST_PUBLIC_KEY = 'dst_public_key';
 export const VNI = 'vni';
 export const MTU = 'MTU';

@@ -4,6 +4,7 @@ import type { Birth, Change, Device, Kernel } from './kernel.ts';
 import type { OpenEnd } from './open.ts';
 import type { End, Plan } from './plan.ts';
 import { orphanChanges, policyChanges } from './policies.ts';
+import { takeDevice } from './wireguard/take.ts';
 
 /** A used index and a used name look the same (EEXIST), and an index is drawn from a billion: one more try settles which it was. */
 const ATTEMPTS = 3;
@@ -21,7 +22,10 @@ export function birth(
   ends: readonly OpenEnd[],
   freeTunnel: (tunnel: string) => void,
 ): void {
-  const devices = bear(kernel, plan, ends, freeTunnel);
+  const devices =
+    plan.link.kind === 'wireguard'
+      ? [takeDevice(kernel, plan, ends[0])]
+      : bear(kernel, plan, ends, freeTunnel);
   try {
     ends.forEach(({ end, alias, space }, i) => {
       const dev = devices[i];
@@ -81,6 +85,7 @@ function bearOnce(
     first.space.apply([{ op: 'add-veth', link: one, peer: other, peerIn: second.space }]);
     return;
   }
+  if (link.kind === 'wireguard') throw new Error('a wireguard device is taken, not born');
   const { vni, local, remote, port } = link;
   const home = kernel.home();
   try {

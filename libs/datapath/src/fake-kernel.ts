@@ -148,10 +148,20 @@ export function createFakeKernel(): FakeKernel {
       add(change.bornIn.netns, change.link, 'vxlan', change.tunnel).node = netns;
     }
   };
+  const move = (netns: string, dev: Device, name: string, to: string): void => {
+    const entry = linksOf(netns).get(dev.index);
+    if (entry === undefined) throw noDevice(netns, dev);
+    if (named(linksOf(to), name) !== undefined)
+      throw refusal(`ip -n ${netns} link set dev ${dev.name} netns ${to} name ${name}`, 'EEXIST');
+    linksOf(netns).delete(dev.index);
+    entry.state = { ...entry.state, name };
+    linksOf(to).set(dev.index, entry);
+  };
   const apply = (netns: string, change: Change): void => {
     operations.push(change.op);
     const links = linksOf(netns);
     if (change.op === 'add-veth' || change.op === 'add-vxlan') born(netns, change);
+    else if (change.op === 'move') move(netns, change.dev, change.name, change.to.netns);
     else if (change.op === 'sysctl')
       sysctls.set(`${netns} ${change.sysctl.path}`, change.sysctl.value);
     else if ('rule' in change) rulesOf(netns).apply(change);
@@ -268,7 +278,7 @@ function routeOut(links: ReadonlyMap<number, Entry>, dst: string): Entry | undef
 
 type LinkOp = Exclude<
   Change,
-  { op: 'add-veth' | 'add-vxlan' | 'sysctl' | 'delete-group' | 'rule' | 'no-rule' }
+  { op: 'add-veth' | 'add-vxlan' | 'move' | 'sysctl' | 'delete-group' | 'rule' | 'no-rule' }
 >;
 
 function onLink(

@@ -137,6 +137,13 @@ export type Change =
       readonly bornIn: Namespace;
       readonly tunnel: Tunnel;
     }
+  | {
+      /** Moves a link to a namespace, under another name. */
+      readonly op: 'move';
+      readonly dev: Device;
+      readonly name: string;
+      readonly to: Namespace;
+    }
   | { readonly op: 'set'; readonly dev: Device; readonly to: LinkSetting }
   | { readonly op: 'delete'; readonly dev: Device }
   | { readonly op: 'delete-group'; readonly group: number }

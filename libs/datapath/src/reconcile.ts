@@ -185,6 +185,8 @@ function refuseForeign(
 function isWhole({ link }: Plan, [first, second]: readonly LinkState[]): boolean {
   if (link.kind === 'veth')
     return first?.kind === 'veth' && first.peer === second?.index && second?.peer === first.index;
+  // The device's keys and peer are looked at where they are set; here it is a link.
+  if (link.kind === 'wireguard') return first?.kind === 'tun';
   const { vni, local, remote, port } = link;
   const found = first?.vxlan;
   return (

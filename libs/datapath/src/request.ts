@@ -33,6 +33,8 @@ export function requestOf(
       const tunnel = { vni, port, local: parseAddress(local), remote: parseAddress(remote) };
       return vxlanAdd({ ...change.link, netns: fdOf(change.bornIn) }, tunnel);
     }
+    case 'move':
+      return linkSet(change.dev, { name: change.name, netns: fdOf(change.to) });
     case 'set':
       return linkSet(change.dev, change.to);
     case 'delete':

@@ -72,6 +72,8 @@ export interface LinkChange {
   readonly up?: boolean;
   /** Index of the bridge to join; 0 leaves it. */
   readonly master?: number;
+  /** Open descriptor of the namespace to move to; a name set with it counts there. Nothing else may be: it comes first. */
+  readonly netns?: number;
   /** `none`: no link-local IPv6 address. Takes effect when the link goes up, so set it before. */
   readonly addrGenMode?: 'eui64' | 'none';
 }
@@ -111,7 +113,7 @@ export const bridgeAdd = (link: NewLink): Request =>
 
 /** `ip link set dev NAME ...` */
 export function linkSet(device: Device, change: LinkChange): Request {
-  const { name, alias, mtu, mac, group, up, master, addrGenMode } = change;
+  const { name, alias, mtu, mac, group, up, master, netns, addrGenMode } = change;
   const body = Buffer.concat([
     ifinfo(deviceIndex(device), up === true ? IFF_UP : 0, up === undefined ? 0 : IFF_UP),
     ...optional(name, (value) => text(IFLA.ifname, value)),
@@ -121,6 +123,7 @@ export function linkSet(device: Device, change: LinkChange): Request {
     ...optional(mac, (value) => attribute(IFLA.address, macBytes(value))),
     ...optional(group, (value) => u32(IFLA.group, value)),
     ...optional(master, (value) => u32(IFLA.master, value)),
+    ...optional(netns, (value) => u32(IFLA.netNsFd, value)),
     ...optional(addrGenMode, (mode) =>
       nest(IFLA.afSpec, nest(AF_INET6, u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE[mode]))),
     ),

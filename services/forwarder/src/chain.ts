@@ -1,5 +1,6 @@
 import { chain, type Clock } from '@nsm/chain';
 import {
+  byPriority,
   connect,
   crossConnect,
   discover,
@@ -18,11 +19,15 @@ import {
   vxlanClaim,
   vxlanMechanism,
   vxlanOffer,
+  wireguardClaim,
+  wireguardMechanism,
+  wireguardOffers,
   type Call,
   type ConnectionElement,
   type Connections,
   type Peers,
   type Tunnel,
+  type WireguardTunnel,
 } from '@nsm/connection';
 import type { Datapath } from '@nsm/datapath';
 import type { TokenSource } from '@nsm/identity';
@@ -45,13 +50,17 @@ export interface ForwarderDeps {
   readonly datapath: Pick<Datapath, 'ensure' | 'remove'>;
   /** Our end of tunnels; undefined: wires stay on this node. */
   readonly tunnel: Tunnel | undefined;
+  /** Our end of encrypted tunnels; undefined: this node has no WireGuard. */
+  readonly wireguard: WireguardTunnel | undefined;
+  /** Mechanism types, preferred ones first (contract 3.12). */
+  readonly mechanismPriority: readonly string[];
   /** Octets; of the link that carries tunnels. */
   readonly underlayMtu: number;
 }
 
 /** What a forwarder does with a Request or Close: chooses an endpoint, agrees with both sides, and joins them in the kernel. */
 export const forwarderChain = (d: ForwarderDeps): ConnectionElement => {
-  const { tunnel } = d;
+  const { tunnel, wireguard } = d;
   return chain(
     validate(), // nothing malformed gets any further
     updatePath(d.name, d.newId), // from here on the id is this hop's own
@@ -60,18 +69,32 @@ export const forwarderChain = (d: ForwarderDeps): ConnectionElement => {
     expire(d.connections, d.clock), // closes what is not refreshed in time
     discover(d.discovery, d.clock), // which endpoints may serve this request
     roundRobin(), // tries them until one accepts
-    mechanisms(kernelMechanism(d), ...(tunnel ? [vxlanMechanism(tunnel)] : [])), // how the caller's leg is realised
+    mechanisms(
+      kernelMechanism(d),
+      ...(tunnel ? [vxlanMechanism(tunnel)] : []),
+      ...(wireguard ? [wireguardMechanism(wireguard)] : []),
+    ), // how the caller's leg is realised
     crossConnect({ datapath: d.datapath, owner: d.owner, underlayMtu: d.underlayMtu }), // acts when both legs are known
     ...(tunnel ? [vxlanClaim(tunnel)] : []), // a number the other node chose must be free here, before the kernel is asked
-    translate((call) => offers(call, tunnel)), // the caller's leg ends here, ours begins
+    ...(wireguard ? [wireguardClaim(wireguard)] : []), // whose answer is wrong must not reach the kernel either
+    translate((call) => offers(call, d)), // the caller's leg ends here, ours begins
     followNextHop(d.peers), // hears what becomes of it there
     connect(d), // holds "close the next hop" with the answer it got
   );
 };
 
 /** A unix socket leads to a workload of this node, anything else to another node (contract 3.12, filtermechanisms). */
-function offers({ target }: Call, tunnel: Tunnel | undefined): readonly Mechanism[] {
-  if (/^(unix|inode):/.test(target?.url ?? ''))
+async function offers(
+  call: Call,
+  { tunnel, wireguard, mechanismPriority }: ForwarderDeps,
+): Promise<readonly Mechanism[]> {
+  if (/^(unix|inode):/.test(call.target?.url ?? ''))
     return [{ cls: LOCAL, type: KERNEL, parameters: {} }];
-  return tunnel ? [vxlanOffer(tunnel)] : [];
+  return byPriority(
+    [
+      ...(tunnel ? [vxlanOffer(tunnel)] : []),
+      ...(wireguard ? await wireguardOffers(call, wireguard) : []),
+    ],
+    mechanismPriority,
+  );
 }

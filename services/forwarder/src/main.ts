@@ -7,6 +7,7 @@ import { createForwarder } from './forwarder.ts';
 import { logAdoption } from './log-adoption.ts';
 import { ownerOf } from './owner.ts';
 import { underlayMtu } from './underlay.ts';
+import { openWireguard } from './wireguard.ts';
 
 const VXLAN_PORT = 4_789;
 /** Of wires that stay on this node, where no underlay says otherwise. */
@@ -16,7 +17,8 @@ await main('forwarder', '0.1.0', settings, async (config, runtime) => {
   const { log, clock, random, newId, transport } = runtime;
   const { NSM_NAME: name, NSM_TUNNEL_IP: ip } = config;
   const mtu = ip === '' ? LOCAL_MTU : underlayMtu(ip);
-  const datapath = createDatapath();
+  const wireguard = openWireguard({ ...config, ip, owner: name, underlayMtu: mtu }, log);
+  const datapath = createDatapath({ wireguard: wireguard?.devices });
   runtime.onStop('data path', () => datapath.close());
 
   const forwarder = createForwarder({
@@ -39,6 +41,8 @@ await main('forwarder', '0.1.0', settings, async (config, runtime) => {
             underlayMtu: mtu,
             vnis: createVnis(random),
           },
+    wireguard,
+    mechanismPriority: config.NSM_MECHANISM_PRIORITY,
     underlayMtu: mtu,
     managerUrl: config.NSM_CONNECT_TO,
     forwarderService: config.NSM_NSNAME,

@@ -181,6 +181,8 @@ export async function startForwarder(
         },
       },
     },
+    wireguard: undefined,
+    mechanismPriority: [],
     underlayMtu: 1_500,
     managerUrl: registryUrl,
     forwarderService: 'forwarder',
