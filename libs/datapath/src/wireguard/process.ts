@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync, watch } from 'node:fs';
 import { createConnection } from 'node:net';
 import { delimiter, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { inNetns } from '@nsm/netlink';
 import { DatapathError } from '../error.ts';
 
@@ -9,6 +10,7 @@ import { DatapathError } from '../error.ts';
 export const SOCKET_FOLDER = '/var/run/wireguard';
 /** A process takes 10 ms until it listens, on a machine that has time for it. */
 const START_MS = 10_000;
+const RETRY_MS = 2;
 /** And about as long until it has ended. */
 const END_MS = 5_000;
 
@@ -57,10 +59,14 @@ export async function startProcess(
   node: string | undefined,
 ): Promise<void> {
   const file = `${device}.sock`;
-  const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+  const appeared = Promise.withResolvers<undefined>();
+  const failure = Promise.withResolvers<never>();
+  failure.promise.catch(appeared.reject);
+  appeared.promise.catch(() => undefined);
+  const ended = new AbortController();
   rmSync(socketOf(device), { force: true });
   const watcher = watch(SOCKET_FOLDER, (_, name) => {
-    if (name === file && existsSync(socketOf(device))) resolve(undefined);
+    if (name === file && existsSync(socketOf(device))) appeared.resolve(undefined);
   });
   const run = (): ReturnType<typeof spawn> =>
     spawn(command, ['-f', device], {
@@ -72,22 +78,39 @@ export async function startProcess(
   const child = node === undefined ? run() : inNetns(node, run);
   child.unref();
   const timer = setTimeout(
-    () => reject(failed(command, device, `it did not listen within ${START_MS} ms`)),
+    () => failure.reject(failed(command, device, `it did not listen within ${START_MS} ms`)),
     START_MS,
   );
-  child.once('error', (error) => reject(failed(command, device, error.message)));
+  child.once('error', (error) => failure.reject(failed(command, device, error.message)));
   child.once('exit', (code, signal) =>
-    reject(failed(command, device, `it ended at once (${signal ?? `exit code ${code ?? 0}`})`)),
+    failure.reject(
+      failed(command, device, `it ended at once (${signal ?? `exit code ${code ?? 0}`})`),
+    ),
   );
   try {
-    if (!existsSync(socketOf(device))) await promise;
+    if (!existsSync(socketOf(device))) await appeared.promise;
+    await Promise.race([accepting(socketOf(device), ended.signal), failure.promise]);
   } catch (error) {
     child.kill('SIGKILL');
     throw error;
   } finally {
     clearTimeout(timer);
+    ended.abort();
     watcher.close();
     child.removeAllListeners('exit');
+  }
+}
+
+/** Waits until somebody accepts: the socket's file is there a moment before. */
+async function accepting(path: string, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const connection = createConnection(path, () => resolve(true));
+    connection.on('error', () => resolve(false));
+    const accepts = await promise;
+    connection.destroy();
+    if (accepts) return;
+    await pause(RETRY_MS);
   }
 }
 
