@@ -7,7 +7,7 @@ import { inNetns } from '@nsm/netlink';
 import { DatapathError } from '../error.ts';
 
 /** Where wireguard-go listens for its configuration, whatever it is told. */
-export const SOCKET_FOLDER = '/var/run/wireguard';
+const SOCKET_FOLDER = '/var/run/wireguard';
 /** A process takes 10 ms until it listens, on a machine that has time for it. */
 const START_MS = 10_000;
 const RETRY_MS = 2;
@@ -26,7 +26,7 @@ export const socketsThere = (prefix: string): string[] =>
     : [];
 
 /** The path of a program; undefined when it cannot be started. */
-export function findProgram(command: string, path = process.env['PATH'] ?? ''): string | undefined {
+function findProgram(command: string, path = process.env['PATH'] ?? ''): string | undefined {
   const places = command.includes('/')
     ? [command]
     : path.split(delimiter).map((dir) => join(dir, command));

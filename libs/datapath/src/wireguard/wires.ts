@@ -1,6 +1,5 @@
 import type { Mark } from '../alias.ts';
 import { PlanError } from '../check.ts';
-import type { Datapath } from '../datapath.ts';
 import { codeOf } from '../error.ts';
 import { type Plan, sameWire, type Wireguard } from '../plan.ts';
 import type { Thread } from '../thread.ts';
@@ -9,6 +8,12 @@ import type { WireguardDevices } from './devices.ts';
 /** A process may end between our look at it and the move of its interface: then it is started again, this often. */
 const ATTEMPTS = 3;
 
+/** See `Datapath`, whose plans these carry out. */
+interface Wires {
+  ensure(plan: Plan, was?: Plan): Promise<void>;
+  remove(plan: Plan): Promise<void>;
+}
+
 /**
  * Wires for a kernel thread, which finds the devices of WireGuard plans ready to be moved. Starting a process takes as long as
  * a hundred veths: it is awaited here, so that the thread goes on with other wires.
@@ -16,7 +21,7 @@ const ATTEMPTS = 3;
 export function createWireguardWires(
   thread: Pick<Thread, 'run'>,
   devices: WireguardDevices | undefined,
-): Pick<Datapath, 'ensure' | 'remove'> {
+): Wires {
   const program = (plan: Plan, was: Plan | undefined): Promise<undefined> =>
     thread.run({ job: 'ensure', plan, ...(was === undefined ? {} : { was }) });
 
