@@ -17,13 +17,14 @@ await main('forwarder', '0.1.0', settings, async (config, runtime) => {
   const { log, clock, random, newId, transport } = runtime;
   const { NSM_NAME: name, NSM_TUNNEL_IP: ip } = config;
   const mtu = ip === '' ? LOCAL_MTU : underlayMtu(ip);
-  const wireguard = openWireguard({ ...config, ip, owner: name, underlayMtu: mtu }, log);
+  const owner = ownerOf(name);
+  const wireguard = openWireguard({ ...config, ip, owner, underlayMtu: mtu }, log);
   const datapath = createDatapath({ wireguard: wireguard?.devices });
   runtime.onStop('data path', () => datapath.close());
 
   const forwarder = createForwarder({
     name,
-    owner: ownerOf(name),
+    owner,
     tokenLifetimeMs: config.NSM_MAX_TOKEN_LIFETIME,
     onAdoption: logAdoption(log),
     clock,

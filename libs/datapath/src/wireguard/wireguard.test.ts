@@ -178,8 +178,8 @@ describe('wires', () => {
       },
       end: async (mark) => void made.splice(made.indexOf(deviceName(mark)), 1),
     };
-    const run = async (job: { job: string; plan?: Plan; was?: Plan }): Promise<undefined> => {
-      if (job.job === 'ensure') reconciler.ensure(job.plan!, job.was);
+    const run = async (job: { job: string; plan?: Plan; was?: Plan }): Promise<unknown> => {
+      if (job.job === 'ensure') return reconciler.ensure(job.plan!, job.was);
       if (job.job === 'remove') reconciler.remove(job.plan!);
       return undefined;
     };

@@ -2,6 +2,7 @@ import type { Mark } from '../alias.ts';
 import { PlanError } from '../check.ts';
 import { codeOf } from '../error.ts';
 import { type Plan, sameWire, type Wireguard } from '../plan.ts';
+import type { Reconciled } from '../reconcile.ts';
 import type { Thread } from '../thread.ts';
 import type { WireguardDevices } from './devices.ts';
 
@@ -10,8 +11,8 @@ const ATTEMPTS = 3;
 
 /** See `Datapath`, whose plans these carry out. */
 interface Wires {
-  ensure(plan: Plan, was?: Plan): Promise<void>;
-  remove(plan: Plan): Promise<void>;
+  readonly ensure: (plan: Plan, was?: Plan) => Promise<Reconciled>;
+  readonly remove: (plan: Plan) => Promise<void>;
 }
 
 /**
@@ -22,7 +23,7 @@ export function createWireguardWires(
   thread: Pick<Thread, 'run'>,
   devices: WireguardDevices | undefined,
 ): Wires {
-  const program = (plan: Plan, was: Plan | undefined): Promise<undefined> =>
+  const program = (plan: Plan, was: Plan | undefined): Promise<Reconciled> =>
     thread.run({ job: 'ensure', plan, ...(was === undefined ? {} : { was }) });
 
   const remove = async (plan: Plan): Promise<void> => {
@@ -35,7 +36,7 @@ export function createWireguardWires(
     plan: Plan,
     link: Wireguard,
     was: Plan | undefined,
-  ): Promise<void> => {
+  ): Promise<Reconciled> => {
     if (devices === undefined)
       throw new PlanError(
         'mechanism',
@@ -45,8 +46,7 @@ export function createWireguardWires(
     for (let attempt = 1; ; attempt += 1) {
       const made = await devices.ensure(mark, link);
       try {
-        await program(plan, was);
-        return;
+        return await program(plan, was);
       } catch (error) {
         const lost = codeOf(error) === 'ENODEV';
         if (made || lost) await devices.end(mark);
@@ -59,16 +59,12 @@ export function createWireguardWires(
     remove,
     ensure: async (plan, was) => {
       const { link } = plan;
-      if (link.kind !== 'wireguard' && was?.link.kind !== 'wireguard') {
-        await program(plan, was);
-        return;
-      }
+      if (link.kind !== 'wireguard' && was?.link.kind !== 'wireguard') return program(plan, was);
       // A device cannot be taken from a wire that waits to be deleted: another wire has another device.
       const gone = was !== undefined && !sameWire(plan, was);
       if (gone) await remove(was);
       const before = gone ? undefined : was;
-      if (link.kind === 'wireguard') await ensureDevice(plan, link, before);
-      else await program(plan, before);
+      return link.kind === 'wireguard' ? ensureDevice(plan, link, before) : program(plan, before);
     },
   };
 }
