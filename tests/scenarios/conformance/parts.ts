@@ -10,10 +10,9 @@ import {
   ConnectionEventType,
   Empty,
   MonitorConnectionDefinition,
-  NetworkService,
   NetworkServiceDefinition,
-  NetworkServiceEndpoint,
   type Mechanism,
+  type NetworkServiceEndpoint,
   type NetworkServiceRequest,
   type PolicyRoute,
 } from '@nsm/proto';
@@ -32,7 +31,10 @@ import { createNsc } from '@nsm/service-nsc';
 import { createNse } from '@nsm/service-nse';
 import { createNsmgr, type Nsmgr } from '@nsm/service-nsmgr';
 import { createRegistry } from '@nsm/service-registry';
+import { endpointOf, serviceOf } from './entries.ts';
 import { LIFETIME, MINUTE, type Stage } from './stage.ts';
+
+export { endpointOf, serviceOf };
 
 const common = { random: Math.random, newId: randomUUID, onUndoFailure: () => undefined };
 export const REGISTRY = 'tcp://registry:5002';
@@ -46,24 +48,6 @@ export const registryAs = (stage: Stage, name: string, url: string): RegistryCli
     tokens: tokensOf(stage, name),
     clock: stage.clock,
     random: () => 0,
-  });
-
-export const serviceOf = (
-  name: string,
-  more: Parameters<typeof NetworkService.fromPartial>[0] = {},
-): NetworkService => NetworkService.fromPartial({ name, payload: 'IP', ...more });
-
-export const endpointOf = (
-  name: string,
-  url: string,
-  offers: string,
-  labels: Record<string, string> = {},
-): NetworkServiceEndpoint =>
-  NetworkServiceEndpoint.fromPartial({
-    name,
-    url,
-    networkServiceNames: [offers],
-    networkServiceLabels: { [offers]: { labels } },
   });
 
 export interface TestRegistry extends RegistryClient {
