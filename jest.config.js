@@ -27,7 +27,7 @@ export default {
       ...common,
       displayName: 'unit',
       testMatch: ['<rootDir>/{proto,libs,services}/**/src/**/*.test.ts'],
-      testPathIgnorePatterns: ['/node_modules/', '\\.kernel\\.test\\.ts$'],
+      testPathIgnorePatterns: ['/node_modules/', '\\.(kernel|wireguard)\\.test\\.ts$'],
     },
     {
       ...common,
@@ -38,7 +38,17 @@ export default {
       ...common,
       displayName: 'scenarios',
       testMatch: ['<rootDir>/tests/**/*.test.ts'],
-      testPathIgnorePatterns: ['/node_modules/', '<rootDir>/tests/compose/'],
+      testPathIgnorePatterns: [
+        '/node_modules/',
+        '<rootDir>/tests/compose/',
+        '\\.wireguard\\.test\\.ts$',
+      ],
+    },
+    {
+      // Needs the program wireguard-go, which scripts/wireguard-go.mjs finds or gets.
+      ...common,
+      displayName: 'wireguard',
+      testMatch: ['<rootDir>/{libs,tests}/**/*.wireguard.test.ts'],
     },
   ],
 };

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from './build.mjs';
 import { namespaced } from './namespaced.mjs';
+import { wireguardGo } from './wireguard-go.mjs';
 
 const root = join(import.meta.dirname, '..');
 const args = process.argv.slice(2);
@@ -19,6 +20,9 @@ const env = {
 };
 const jest = [process.execPath, join(root, 'node_modules/jest/bin/jest.js'), '--passWithNoTests'];
 
+const wireguard = wireguardGo(root);
+if (wireguard.program) env.NSM_WIREGUARD_GO = wireguard.program;
+
 // Scenarios start the real programs.
 await build();
 
@@ -29,6 +33,9 @@ const runs = [
   [...jest, ...args, '--selectProjects', 'unit'],
   namespaced([...jest, ...args, '--runInBand', '--selectProjects', 'kernel']),
   namespaced([...jest, ...args, '--runInBand', '--selectProjects', 'scenarios']),
+  ...(wireguard.program
+    ? [namespaced([...jest, ...args, '--runInBand', '--selectProjects', 'wireguard'])]
+    : []),
 ];
 const failed = runs.map(run).some((status) => status !== 0);
 
@@ -39,5 +46,6 @@ if (existsSync(counts))
     for (const key of Object.keys(sum)) sum[key] += count[key];
   }
 rmSync(scratch, { recursive: true, force: true });
+if (!wireguard.program) console.log(`\nThe tests of WireGuard were left out: ${wireguard.why}`);
 console.log(`\n${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
 process.exit(failed || sum.failed > 0 || sum.passed === 0 ? 1 : 0);

@@ -81,6 +81,9 @@ export const programs: Readonly<Record<Exclude<Program, 'identity'>, Start>> = {
         underlayMtu: UNDERLAY_MTU,
         vnis: createVnis(Math.random),
       },
+      // Its devices are processes, which a world within one process has none of.
+      wireguard: undefined,
+      mechanismPriority: config.NSM_MECHANISM_PRIORITY,
       underlayMtu: UNDERLAY_MTU,
       managerUrl: config.NSM_CONNECT_TO,
       forwarderService: config.NSM_NSNAME,

@@ -27,6 +27,13 @@ export type { Networks } from './elements/vlan-network.ts';
 export { vxlanClaim, vxlanMechanism, vxlanOffer } from './elements/vxlan-mechanism.ts';
 export type { Tunnel } from './elements/vxlan-mechanism.ts';
 export {
+  wireguardClaim,
+  wireguardMechanism,
+  wireguardOffers,
+} from './elements/wireguard-mechanism.ts';
+export type { WireguardTunnel } from './elements/wireguard-mechanism.ts';
+export { byPriority } from './mechanism-priority.ts';
+export {
   ETHERNET,
   INTERFACE_NAME,
   IPSEC,

@@ -5,6 +5,7 @@ import type { OpenEnd } from './open.ts';
 import type { End, Plan } from './plan.ts';
 import { orphanChanges, policyChanges } from './policies.ts';
 import { bearPort } from './segment.ts';
+import { takeDevice } from './wireguard/take.ts';
 
 /** A used index and a used name look the same (EEXIST), and an index is drawn from a billion: one more try settles which it was. */
 const ATTEMPTS = 3;
@@ -22,7 +23,10 @@ export function birth(
   ends: readonly OpenEnd[],
   freeTunnel: (tunnel: string) => void,
 ): void {
-  const devices = bear(kernel, plan, ends, freeTunnel);
+  const devices =
+    plan.link.kind === 'wireguard'
+      ? [takeDevice(kernel, plan, ends[0])]
+      : bear(kernel, plan, ends, freeTunnel);
   try {
     ends.forEach(({ end, alias, space }, i) => {
       const dev = devices[i];
@@ -87,6 +91,7 @@ function bearOnce(
     bearPort(kernel, plan, link, one, first.space);
     return;
   }
+  if (link.kind === 'wireguard') throw new Error('a wireguard device is taken, not born');
   const { vni, local, remote, port } = link;
   const home = kernel.home();
   try {

@@ -2,6 +2,7 @@ import { formatAddress, formatPrefix, network, parseAddress, parsePrefix } from 
 import { parseNetns } from '@nsm/netlink';
 import { formatAlias, isTombstone } from './alias.ts';
 import { type End, endsOf, type Plan, type PlannedPolicy, type Vlan, type Vxlan } from './plan.ts';
+import { isPublicKey } from './wireguard/key.ts';
 
 /** A plan cannot be made or carried out as asked. `field` names the value that is wrong, the message says what to do. */
 export class PlanError extends Error {
@@ -35,13 +36,22 @@ export function checkPlan(plan: Plan): void {
       'id',
       `${quote(alias)} is longer than the ${ALIAS_BYTES} bytes of a link alias`,
     );
-  for (const { side, end } of endsOf(plan)) checkEnd(side, end);
+  const hasMac = plan.link.kind !== 'wireguard';
+  for (const { side, end } of endsOf(plan)) checkEnd(side, end, hasMac);
   if (plan.link.kind === 'vxlan') {
+    checkVni('vni', plan.link.vni);
     checkTunnel(plan.link);
     return;
   }
   if (plan.link.kind === 'vlan') {
     checkVlan(plan.link);
+    return;
+  }
+  if (plan.link.kind === 'wireguard') {
+    checkTunnel(plan.link);
+    checkPort('remotePort', plan.link.remotePort);
+    checkPublicKey('publicKey', plan.link.publicKey);
+    checkPublicKey('peerKey', plan.link.peerKey);
     return;
   }
   const { client, endpoint } = plan.link;
@@ -96,10 +106,10 @@ export function checkMac(field: string, mac: string): void {
     throw new PlanError(field, `${quote(mac)} is not a unicast MAC address in lower case`);
 }
 
-function checkEnd(side: string, end: End): void {
+function checkEnd(side: string, end: End, hasMac: boolean): void {
   checkNetns(`${side}.netns`, end.netns);
   checkName(`${side}.name`, end.name);
-  checkMac(`${side}.mac`, end.mac);
+  if (hasMac) checkMac(`${side}.mac`, end.mac);
   if (end.mtu !== undefined) checkMtu(`${side}.mtu`, end.mtu);
   for (const address of end.addresses) canonical(`${side}.addresses`, address, prefixText);
   for (const route of end.routes) {
@@ -134,8 +144,7 @@ function checkPolicy(field: string, { from, routes }: PlannedPolicy): void {
   if (families.size > 1) throw new PlanError(field, 'one has both families: make two of it');
 }
 
-function checkTunnel({ vni, local, remote, port }: Vxlan): void {
-  checkVni('vni', vni);
+function checkTunnel({ local, remote, port }: Pick<Vxlan, 'local' | 'remote' | 'port'>): void {
   canonical('local', local, addressText);
   canonical('remote', remote, addressText);
   if (parseAddress(local).family !== parseAddress(remote).family)
@@ -143,8 +152,20 @@ function checkTunnel({ vni, local, remote, port }: Vxlan): void {
       'remote',
       `${remote} and ${local} are of different families: a tunnel has one`,
     );
+  checkPort('port', port);
+}
+
+function checkPort(field: string, port: number): void {
   if (!Number.isInteger(port) || port < 1 || port > 65535)
-    throw new PlanError('port', `${port} is not a UDP port: choose one of 1 to 65535`);
+    throw new PlanError(field, `${port} is not a UDP port: choose one of 1 to 65535`);
+}
+
+function checkPublicKey(field: string, key: string): void {
+  if (!isPublicKey(key))
+    throw new PlanError(
+      field,
+      `${quote(key)} is not a public key: send the base64 of its 32 bytes`,
+    );
 }
 
 function checkVlan({ end, tag, carrier }: Vlan): void {

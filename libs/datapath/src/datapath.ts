@@ -7,6 +7,8 @@ import { startReaper } from './reaper.ts';
 import type { Ensured } from './reconcile.ts';
 import { startThread } from './thread.ts';
 import { createWatch, type Disturbance } from './watch.ts';
+import type { WireguardDevices } from './wireguard/devices.ts';
+import { createWireguardWires } from './wireguard/wires.ts';
 
 /**
  * Makes the kernel match plans.
@@ -52,6 +54,8 @@ export interface DatapathOptions {
   readonly node?: string;
   /** At most how many namespaces are cleaned up at a time; each has a thread that does little but wait. @default 2 */
   readonly reapers?: number;
+  /** What makes WireGuard devices; without it their plans are refused. */
+  readonly wireguard?: WireguardDevices | undefined;
 }
 
 /** A change of a link comes as several events within a few milliseconds. */
@@ -60,10 +64,11 @@ const PREFIX = Buffer.from(ALIAS_PREFIX);
 const isOurs = (message: Buffer): boolean => message.includes(PREFIX);
 
 /** Starts the thread that programs the kernel. Needs CAP_NET_ADMIN in every namespace and CAP_SYS_ADMIN to enter it. */
-export function createDatapath({ node, reapers = 2 }: DatapathOptions = {}): Datapath {
+export function createDatapath({ node, reapers = 2, wireguard }: DatapathOptions = {}): Datapath {
   const data = node === undefined ? {} : { node };
   const reaper = startReaper(() => startThread({}), reapers);
   const thread = startThread(data, (netns) => reaper.add(netns));
+  const wires = createWireguardWires(thread, wireguard);
   let listener: (disturbance: Disturbance) => void = () => undefined;
   const watch = createWatch({
     onDisturbed: (disturbance) => listener(disturbance),
@@ -73,15 +78,14 @@ export function createDatapath({ node, reapers = 2 }: DatapathOptions = {}): Dat
   return {
     ensure: async (plan, was) => {
       checkPlan(plan);
-      const job = { job: 'ensure', plan, ...(was === undefined ? {} : { was }) } as const;
-      const { nsids, ...ensured } = await thread.run(job);
+      const { nsids, ...ensured } = await wires.ensure(plan, was);
       watch.expect(plan, nsids);
       return ensured;
     },
     remove: async (plan) => {
       checkPlan(plan);
       watch.forget(plan.id);
-      await thread.run({ job: 'remove', plan });
+      await wires.remove(plan);
     },
     watch: (onDisturbed) => {
       listener = onDisturbed;

@@ -10,7 +10,7 @@ import {
   routeOut,
 } from './fake-links.ts';
 import { createFakeRules, type FakeRules } from './fake-rules.ts';
-import type { Birth, Change, Kernel, Namespace, Tunnel } from './kernel.ts';
+import type { Birth, Change, Device, Kernel, Namespace, Tunnel } from './kernel.ts';
 import { policiesOf } from './policies.ts';
 
 /** A kernel in memory: as strict as the real one about what reconciling relies on (names, indexes, tunnel numbers, pairs). */
@@ -142,10 +142,20 @@ export function createFakeKernel({
       add(change.bornIn.netns, change.link, 'vxlan', change.tunnel).node = netns;
     }
   };
+  const move = (netns: string, dev: Device, name: string, to: string): void => {
+    const entry = linksOf(netns).get(dev.index);
+    if (entry === undefined) throw noDevice(netns, dev);
+    if (named(linksOf(to), name) !== undefined)
+      throw refusal(`ip -n ${netns} link set dev ${dev.name} netns ${to} name ${name}`, 'EEXIST');
+    linksOf(netns).delete(dev.index);
+    entry.state = { ...entry.state, name };
+    linksOf(to).set(dev.index, entry);
+  };
   const apply = (netns: string, change: Change): void => {
     operations.push(change.op);
     const links = linksOf(netns);
     if (isBirth(change)) born(netns, change);
+    else if (change.op === 'move') move(netns, change.dev, change.name, change.to.netns);
     else if (change.op === 'sysctl')
       sysctls.set(`${netns} ${change.sysctl.path}`, change.sysctl.value);
     else if ('rule' in change) rulesOf(netns).apply(change);

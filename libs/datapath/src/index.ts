@@ -14,8 +14,18 @@ export {
   type Sysctl,
   type Veth,
   type Vxlan,
+  type Wireguard,
 } from './plan.ts';
 export { planFrom, vxlanMtu } from './plan-from.ts';
 export type { Ensured } from './reconcile.ts';
 export type { Disturbance } from './watch.ts';
+export {
+  createWireguard,
+  type WireguardDevices,
+  type WireguardIdentity,
+  type WireguardOptions,
+  whyNoWireguard,
+} from './wireguard/devices.ts';
+export { isPublicKey } from './wireguard/key.ts';
+export { wireguardMtu } from './wireguard/plan.ts';
 export type { Wire, WireContext, WireIpContext, WireMechanism, WireRoute } from './wire.ts';

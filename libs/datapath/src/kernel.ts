@@ -179,6 +179,13 @@ export type Change =
   | { readonly op: 'clsact' | 'no-clsact'; readonly dev: Device }
   | { readonly op: 'filter'; readonly dev: Device; readonly filter: TagFilter }
   | { readonly op: 'no-filter'; readonly dev: Device; readonly handle: number }
+  | {
+      /** Moves a link to a namespace, under another name. */
+      readonly op: 'move';
+      readonly dev: Device;
+      readonly name: string;
+      readonly to: Namespace;
+    }
   | { readonly op: 'set'; readonly dev: Device; readonly to: LinkSetting }
   | { readonly op: 'delete'; readonly dev: Device }
   | { readonly op: 'delete-group'; readonly group: number }

@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
-import { formatAddress, formatPrefix, parseAddress } from '@nsm/ip';
+import { formatAddress, formatPrefix } from '@nsm/ip';
 import { checkMac, checkMtu, checkPlan, PlanError } from './check.ts';
 import type { End, Plan, Side, Sysctl, Vxlan } from './plan.ts';
+import { address, numberOf } from './parameter.ts';
 import { policiesFrom } from './policy-from.ts';
 import { neighboursOf, sideContext } from './side.ts';
 import { isTrunk, trunkFrom, vlanFrom } from './vlan-from.ts';
 import type { Wire, WireMechanism } from './wire.ts';
+import { wireguardFrom } from './wireguard/plan.ts';
 
 const DEFAULT_VXLAN_PORT = 4789;
 /** Contract 4.7: octets of a VXLAN packet that are not payload. */
@@ -23,6 +25,7 @@ const IPV6_MIN_MTU = 1280;
  * | VXLAN  | KERNEL | a tunnel in the endpoint's namespace; `dst_ip` is ours |
  * | KERNEL | VLAN   | a veth pair from the client to a VLAN of the physical network |
  * | KERNEL | KERNEL with `vlan` | a veth pair from the client to a VLAN of the endpoint's one interface |
+ * | KERNEL | WIREGUARD, and the other way round | the same, encrypted, for payload IP |
  *
  * Pure: the same wire gives the same plan, MAC addresses included, on every call and after every restart.
  * @throws PlanError for any other pair of mechanisms and for any value that cannot be programmed
@@ -71,10 +74,18 @@ function linkFrom(wire: Wire, client: WireMechanism, endpoint: WireMechanism): P
   }
   if (pair === 'KERNEL+VXLAN') return tunnelFrom(wire, 'client', client, endpoint);
   if (pair === 'VXLAN+KERNEL') return tunnelFrom(wire, 'endpoint', endpoint, client);
+  if (pair === 'KERNEL+WIREGUARD')
+    return wireguardFrom(wire, 'client', endpoint, (mtu) =>
+      endFrom(wire, 'client', client, mtu, undefined),
+    );
+  if (pair === 'WIREGUARD+KERNEL')
+    return wireguardFrom(wire, 'endpoint', client, (mtu) =>
+      endFrom(wire, 'endpoint', endpoint, mtu, undefined),
+    );
   throw new PlanError(
     'mechanism',
     `${client.type} towards the client with ${endpoint.type} towards the endpoint cannot be programmed: ` +
-      'one of them has to be KERNEL and the other KERNEL or VXLAN, or VLAN towards the endpoint',
+      'one of them has to be KERNEL and the other KERNEL, VXLAN or WIREGUARD, or VLAN towards the endpoint',
   );
 }
 
@@ -174,16 +185,4 @@ function macOf({ id, context }: Wire, side: Side): string {
   return (hash.toString('hex', 0, 6).match(/../g) ?? []).join(':');
 }
 
-function address(field: string, text: string): ReturnType<typeof parseAddress> {
-  try {
-    return parseAddress(text);
-  } catch (error) {
-    throw new PlanError(field, error instanceof Error ? error.message : String(error), error);
-  }
-}
-
 const isEthernet = ({ payload }: Wire): boolean => payload === 'ETHERNET';
-
-/** Contract 4: numbers are decimal, and what is none reads as 0. */
-const numberOf = (text: string | undefined): number =>
-  /^[0-9]{1,9}$/.test(text ?? '') ? Number(text) : 0;

@@ -7,7 +7,7 @@ export interface Plan {
   readonly id: string;
   /** Whose plan it is, for example the forwarder's name: several may share a machine. Becomes part of the link alias. */
   readonly owner?: string;
-  readonly link: Veth | Vxlan | Vlan;
+  readonly link: Veth | Vxlan | Vlan | Wireguard;
 }
 
 /** Both ends are on this machine. */
@@ -48,6 +48,23 @@ export interface Trunk {
   readonly netns: string;
   /** Interface name, 1..15 bytes. */
   readonly name: string;
+}
+
+/** One end is here, the other behind an encrypted tunnel that carries IP. No private key is ever part of a plan. */
+export interface Wireguard {
+  readonly kind: 'wireguard';
+  readonly side: Side;
+  /** Its `mac` is empty and it has no neighbours: such a link has no link-layer addresses. */
+  readonly end: End;
+  /** Tunnel addresses, of one family: this node's and the other's. */
+  readonly local: string;
+  readonly remote: string;
+  /** UDP ports: of the device here, and of the other one. */
+  readonly port: number;
+  readonly remotePort: number;
+  /** Base64 of 32 bytes: of the device here, and of the other one. */
+  readonly publicKey: string;
+  readonly peerKey: string;
 }
 
 /** Which workload an end belongs to. */

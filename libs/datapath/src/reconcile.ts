@@ -192,6 +192,8 @@ function isWhole(kernel: Kernel, plan: Plan, [first, second]: readonly LinkState
   if (link.kind === 'veth')
     return first?.kind === 'veth' && first.peer === second?.index && second?.peer === first.index;
   if (link.kind === 'vlan') return first !== undefined && isPlugged(kernel, plan, link, first);
+  // The device's keys and peer are looked at where they are set; here it is a link.
+  if (link.kind === 'wireguard') return first?.kind === 'tun';
   const { vni, local, remote, port } = link;
   const found = first?.vxlan;
   return (

@@ -51,6 +51,8 @@ export function requestOf(
       return clsactDelete(change.dev);
     case 'no-filter':
       return filterDelete(change.dev, change.handle);
+    case 'move':
+      return linkSet(change.dev, { name: change.name, netns: fdOf(change.to) });
     case 'set':
       return linkSet(change.dev, change.to);
     case 'delete':

@@ -77,6 +77,8 @@ export interface LinkChange {
   readonly promisc?: boolean;
   /** Index of the bridge to join; 0 leaves it. */
   readonly master?: number;
+  /** Open descriptor of the namespace to move to; a name set with it counts there. Nothing else may be: it comes first. */
+  readonly netns?: number;
   /** `none`: no link-local IPv6 address. Takes effect when the link goes up, so set it before. */
   readonly addrGenMode?: 'eui64' | 'none';
 }
@@ -150,7 +152,7 @@ export const vlanProbe = (): Request =>
 
 /** `ip link set dev NAME ...` */
 export function linkSet(device: Device, change: LinkChange): Request {
-  const { name, alias, mtu, mac, group, up, promisc, master, addrGenMode } = change;
+  const { name, alias, mtu, mac, group, up, promisc, master, netns, addrGenMode } = change;
   const flag = (wanted: boolean | undefined, bit: number): [number, number] =>
     wanted === undefined ? [0, 0] : [wanted ? bit : 0, bit];
   const flags = [flag(up, IFF_UP), flag(promisc, IFF_PROMISC)];
@@ -167,6 +169,7 @@ export function linkSet(device: Device, change: LinkChange): Request {
     ...optional(mac, (value) => attribute(IFLA.address, macBytes(value))),
     ...optional(group, (value) => u32(IFLA.group, value)),
     ...optional(master, (value) => u32(IFLA.master, value)),
+    ...optional(netns, (value) => u32(IFLA.netNsFd, value)),
     ...optional(addrGenMode, (mode) =>
       nest(IFLA.afSpec, nest(AF_INET6, u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE[mode]))),
     ),

@@ -1,5 +1,6 @@
 import { chain, type Clock } from '@nsm/chain';
 import {
+  byPriority,
   connect,
   crossConnect,
   deviceOf,
@@ -26,12 +27,16 @@ import {
   vxlanClaim,
   vxlanMechanism,
   vxlanOffer,
+  wireguardClaim,
+  wireguardMechanism,
+  wireguardOffers,
   type Call,
   type ConnectionElement,
   type Connections,
   type Networks,
   type Peers,
   type Tunnel,
+  type WireguardTunnel,
 } from '@nsm/connection';
 import type { Datapath } from '@nsm/datapath';
 import type { TokenSource } from '@nsm/identity';
@@ -54,6 +59,10 @@ export interface ForwarderDeps {
   readonly datapath: Pick<Datapath, 'ensure' | 'remove'>;
   /** Our end of tunnels; undefined: wires stay on this node. */
   readonly tunnel: Tunnel | undefined;
+  /** Our end of encrypted tunnels; undefined: this node has no WireGuard. */
+  readonly wireguard: WireguardTunnel | undefined;
+  /** Mechanism types, preferred ones first (contract 3.12). */
+  readonly mechanismPriority: readonly string[];
   /** Octets; of the link that carries tunnels. */
   readonly underlayMtu: number;
   /** The physical networks this node is on; undefined: none. */
@@ -66,7 +75,7 @@ const NO_IPSEC = 'this forwarder has none; ask for WIREGUARD, or for VXLAN in a 
 
 /** What a forwarder does with a Request or Close: chooses an endpoint, agrees with both sides, and joins them in the kernel. */
 export const forwarderChain = (d: ForwarderDeps): ConnectionElement => {
-  const { tunnel, networks, noIpsec = NO_IPSEC } = d;
+  const { tunnel, wireguard, networks, noIpsec = NO_IPSEC } = d;
   return chain(
     validate(), // nothing malformed gets any further
     updatePath(d.name, d.newId), // from here on the id is this hop's own
@@ -78,6 +87,7 @@ export const forwarderChain = (d: ForwarderDeps): ConnectionElement => {
     mechanisms(
       kernelMechanism(d),
       ...(tunnel ? [vxlanMechanism(tunnel)] : []),
+      ...(wireguard ? [wireguardMechanism(wireguard)] : []),
       refusedMechanism(IPSEC, REMOTE, noIpsec),
     ), // how the caller's leg is realised
     crossConnect({
@@ -88,25 +98,30 @@ export const forwarderChain = (d: ForwarderDeps): ConnectionElement => {
     }), // acts when both legs are known
     ...(networks ? [vlanNetwork(networks)] : []), // the network the endpoint chose must be one of ours, before the kernel is asked
     ...(tunnel ? [vxlanClaim(tunnel)] : []), // a number the other node chose must be free here, before the kernel is asked
-    translate((call) => offers(call, tunnel, networks)), // the caller's leg ends here, ours begins
+    ...(wireguard ? [wireguardClaim(wireguard)] : []), // whose answer is wrong must not reach the kernel either
+    translate((call) => offers(call, d)), // the caller's leg ends here, ours begins
     followNextHop(d.peers), // hears what becomes of it there
     connect(d), // holds "close the next hop" with the answer it got
   );
 };
 
 /** A unix socket leads to a workload of this node, anything else to another node (contract 3.12, filtermechanisms). */
-function offers(
-  { target, connection: { mechanism, payload } }: Call,
-  tunnel: Tunnel | undefined,
-  networks: Networks | undefined,
-): readonly Mechanism[] {
+async function offers(
+  call: Call,
+  { tunnel, wireguard, networks, mechanismPriority }: ForwarderDeps,
+): Promise<readonly Mechanism[]> {
+  const { target, connection } = call;
   if (/^(unix|inode):/.test(target?.url ?? '')) {
     // A wire that comes by a tunnel cannot be told by a tag.
-    const parameters = mechanism?.type === KERNEL ? { [SUPPORTS_VLAN]: 'true' } : {};
+    const parameters = connection.mechanism?.type === KERNEL ? { [SUPPORTS_VLAN]: 'true' } : {};
     return [{ cls: LOCAL, type: KERNEL, parameters }];
   }
-  return [
-    ...(tunnel ? [vxlanOffer(tunnel)] : []),
-    ...(networks && payload === ETHERNET ? [vlanOffer] : []), // carries nothing else (contract 4.1)
-  ];
+  return byPriority(
+    [
+      ...(tunnel ? [vxlanOffer(tunnel)] : []),
+      ...(networks && connection.payload === ETHERNET ? [vlanOffer] : []), // carries nothing else (contract 4.1)
+      ...(wireguard ? await wireguardOffers(call, wireguard) : []),
+    ],
+    mechanismPriority,
+  );
 }

@@ -1,4 +1,4 @@
-import { integer, map, text, tokenLifetime, url } from '@nsm/service';
+import { integer, list, map, text, tokenLifetime, url } from '@nsm/service';
 
 /** Contract 7.3 and 7.4. */
 export const settings = {
@@ -29,5 +29,21 @@ export const settings = {
   NSM_DEVICE_SELECTOR_FILE: text({
     fallback: '',
     help: 'YAML file that names the link of each physical network; empty: no VLANs',
+  }),
+  NSM_WIREGUARD_PORT: integer(
+    {
+      fallback: '51820',
+      help: 'first UDP port of WireGuard tunnels; each has one of its own',
+    },
+    1,
+    65_535,
+  ),
+  NSM_WIREGUARD_GO: text({
+    fallback: 'wireguard-go',
+    help: 'the program of WireGuard tunnels: a name in PATH, or a path',
+  }),
+  NSM_MECHANISM_PRIORITY: list({
+    fallback: '',
+    help: 'mechanism types, preferred ones first, for example WIREGUARD,VXLAN',
   }),
 };

@@ -1,13 +1,17 @@
 import { expect, test } from '@jest/globals';
 import { forwarderChain, type ForwarderDeps } from './chain.ts';
 
-const deps = { tunnel: undefined } as ForwarderDeps;
+const deps = { tunnel: undefined, wireguard: undefined } as ForwarderDeps;
 
 test('the chain of a forwarder, in order', () => {
   expect(
-    forwarderChain({ ...deps, tunnel: { ip: '10.0.0.1' } } as ForwarderDeps).name,
+    forwarderChain({
+      ...deps,
+      tunnel: { ip: '10.0.0.1' },
+      wireguard: { ip: '10.0.0.1' },
+    } as ForwarderDeps).name,
   ).toMatchInlineSnapshot(
-    `"validate > update-path > update-token > lifecycle > expire > discover > round-robin > mechanisms > cross-connect > vxlan-claim > translate > follow-next-hop > connect"`,
+    `"validate > update-path > update-token > lifecycle > expire > discover > round-robin > mechanisms > cross-connect > vxlan-claim > wireguard-claim > translate > follow-next-hop > connect"`,
   );
 });
 
@@ -19,5 +23,5 @@ test('with physical networks, theirs is checked before the kernel is asked', () 
 });
 
 test('without a tunnel address there is nothing of tunnels in it', () => {
-  expect(forwarderChain(deps).name).not.toContain('vxlan');
+  expect(forwarderChain(deps).name).not.toMatch(/vxlan|wireguard/);
 });

@@ -7,6 +7,7 @@ import { createForwarder } from './forwarder.ts';
 import { logAdoption } from './log-adoption.ts';
 import { ownerOf } from './owner.ts';
 import { underlayMtu } from './underlay.ts';
+import { openWireguard } from './wireguard.ts';
 
 const VXLAN_PORT = 4_789;
 /** Of wires that stay on this node, where no underlay says otherwise. */
@@ -17,12 +18,14 @@ await main('forwarder', settings, async (config, runtime) => {
   const { NSM_NAME: name, NSM_TUNNEL_IP: ip } = config;
   const mtu = ip === '' ? LOCAL_MTU : underlayMtu(ip);
   const { NSM_DEVICE_SELECTOR_FILE: selector } = config;
-  const datapath = createDatapath();
+  const owner = ownerOf(name);
+  const wireguard = openWireguard({ ...config, ip, owner, underlayMtu: mtu }, log);
+  const datapath = createDatapath({ wireguard: wireguard?.devices });
   runtime.onStop('data path', () => datapath.close());
 
   const forwarder = createForwarder({
     name,
-    owner: ownerOf(name),
+    owner,
     tokenLifetimeMs: config.NSM_MAX_TOKEN_LIFETIME,
     onAdoption: logAdoption(log),
     clock,
@@ -40,6 +43,8 @@ await main('forwarder', settings, async (config, runtime) => {
             underlayMtu: mtu,
             vnis: createVnis(random),
           },
+    wireguard,
+    mechanismPriority: config.NSM_MECHANISM_PRIORITY,
     underlayMtu: mtu,
     networks: selector === '' ? undefined : readDeviceSelector(selector),
     managerUrl: config.NSM_CONNECT_TO,

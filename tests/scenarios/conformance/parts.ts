@@ -3,12 +3,7 @@ import { createVnis, type Networks } from '@nsm/connection';
 import { createFakeDatapath, type FakeDatapath } from '@nsm/datapath/fake';
 import { millis } from '@nsm/identity';
 import { createPrefixPool, parsePrefix } from '@nsm/ip';
-import {
-  type Connection,
-  NetworkService,
-  NetworkServiceEndpoint,
-  type PolicyRoute,
-} from '@nsm/proto';
+import { type Connection, type NetworkServiceEndpoint, type PolicyRoute } from '@nsm/proto';
 import {
   createMemoryStore,
   endpointKind,
@@ -23,8 +18,11 @@ import { createNsc } from '@nsm/service-nsc';
 import { createNse } from '@nsm/service-nse';
 import { createNsmgr, type Nsmgr } from '@nsm/service-nsmgr';
 import { createRegistry } from '@nsm/service-registry';
+import { endpointOf, serviceOf } from './entries.ts';
 import { startHop, tokensOf, type Hop } from './hop.ts';
 import { MINUTE, type Stage } from './stage.ts';
+
+export { endpointOf, serviceOf };
 
 const common = { random: Math.random, newId: randomUUID, onUndoFailure: () => undefined };
 export const REGISTRY = 'tcp://registry:5002';
@@ -35,24 +33,6 @@ export const registryAs = (stage: Stage, name: string, url: string): RegistryCli
     tokens: tokensOf(stage, name),
     clock: stage.clock,
     random: () => 0,
-  });
-
-export const serviceOf = (
-  name: string,
-  more: Parameters<typeof NetworkService.fromPartial>[0] = {},
-): NetworkService => NetworkService.fromPartial({ name, payload: 'IP', ...more });
-
-export const endpointOf = (
-  name: string,
-  url: string,
-  offers: string,
-  labels: Record<string, string> = {},
-): NetworkServiceEndpoint =>
-  NetworkServiceEndpoint.fromPartial({
-    name,
-    url,
-    networkServiceNames: [offers],
-    networkServiceLabels: { [offers]: { labels } },
   });
 
 export interface TestRegistry extends RegistryClient {
@@ -177,6 +157,8 @@ export async function startForwarder(
         },
       },
     },
+    wireguard: undefined,
+    mechanismPriority: [],
     underlayMtu: 1_500,
     managerUrl: registryUrl,
     forwarderService: 'forwarder',

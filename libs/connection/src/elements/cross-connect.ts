@@ -103,6 +103,11 @@ function kernelError(err: unknown): unknown {
       cause: err,
       hint: 'ask for another interface name, or remove the interface that has it',
     });
+  if (err.code === 'EADDRINUSE' || err.code === 'ENOKEY')
+    return new NsmError('conflict', err.message, {
+      cause: err,
+      hint: 'ask again: another port and key are chosen',
+    });
   if (err.code === 'ENOENT')
     return new NsmError('not-found', err.message, {
       cause: err,

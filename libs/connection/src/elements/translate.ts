@@ -10,10 +10,12 @@ const onward = slot<Mechanism>('translate');
  * The caller's mechanism ends here and another one goes on (contract 3.12): offers `offers(call)` to the next hop, or the
  * mechanism this connection has there already. The answer carries the mechanism of the next leg.
  */
-export const translate = (offers: (call: Call) => readonly Mechanism[]): ConnectionElement => ({
+export const translate = (
+  offers: (call: Call) => Promise<readonly Mechanism[]>,
+): ConnectionElement => ({
   name: 'translate',
   async run(call, next) {
-    const preferences = offers(call);
+    const preferences = await offers(call);
     const held = call.scope.get(onward);
     // Another next hop may need another mechanism: what is held goes on only where it is still on offer.
     const mechanism = held && preferences.some(({ type }) => type === held.type) ? held : undefined;

@@ -1,10 +1,10 @@
 import { slot } from '@nsm/chain';
 import { vxlanMtu } from '@nsm/datapath';
-import { parseAddress } from '@nsm/ip';
 import type { Mechanism } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
 import type { Call, ConnectionElement } from '../call.ts';
 import { DST_IP, DST_PORT, MTU, REMOTE, SRC_IP, SRC_PORT, VNI, VXLAN } from '../mechanism.ts';
+import { checkTunnelIp } from '../tunnel-ip.ts';
 import { limitMtu, smallerMtu } from '../mtu.ts';
 import type { Vnis } from '../vnis.ts';
 import type { ServedMechanism } from './mechanisms.ts';
@@ -30,7 +30,7 @@ export const vxlanMechanism = (tunnel: Tunnel): ServedMechanism => ({
   cls: REMOTE,
   async run(call, mechanism, next) {
     const srcIp = mechanism.parameters[SRC_IP] ?? '';
-    checkIp(srcIp);
+    checkTunnelIp(SRC_IP, srcIp);
     const vni = hold(call, tunnel, Number(mechanism.parameters[VNI] ?? 0) || undefined, srcIp);
     const mtu = mtuOf(tunnel, mechanism.parameters);
     const parameters = {
@@ -62,17 +62,6 @@ function hold(
   const vni = wanted.find((each) => vnis.claim(each, id)) ?? vnis.take(srcIp, ip);
   scope.hold(held, vni, () => vnis.release(vni));
   return vni;
-}
-
-function checkIp(ip: string): void {
-  try {
-    parseAddress(ip);
-  } catch {
-    throw new NsmError(
-      'invalid-argument',
-      `mechanism.parameters["src_ip"]: ${JSON.stringify(ip)} is not an IP address; both srcIP(${ip}) and dstIP must be non-nil`,
-    );
-  }
 }
 
 /** What we offer to another node. */
