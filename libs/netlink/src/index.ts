@@ -26,7 +26,15 @@ export {
   neighbourDelete,
   neighbourReplace,
 } from './neighbour.ts';
-export { createNetns, deleteNetns, inNetns, moveToNetns, type Netns, openNetns } from './netns.ts';
+export {
+  createNetns,
+  deleteNetns,
+  inFreshNetns,
+  inNetns,
+  moveToNetns,
+  type Netns,
+  openNetns,
+} from './netns.ts';
 export {
   createNetnsFinder,
   findNetns,
@@ -40,6 +48,7 @@ export {
   parseNetns,
 } from './netns-find.ts';
 export { nsidOf } from './nsid.ts';
+export { type Feature, probe } from './probe.ts';
 export { ping, type PingOptions, type PingResult } from './ping.ts';
 export { RTPROT_NSM } from './protocol.ts';
 export {

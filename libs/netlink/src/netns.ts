@@ -47,6 +47,24 @@ export function inNetns<T>(netns: Netns, fn: () => T): T {
 }
 
 /**
+ * Runs `fn` with the calling thread inside a new, empty network namespace, which ends with it unless `fn` keeps it. `fn` has to be
+ * synchronous. @throws Errno EPERM without CAP_SYS_ADMIN, and whatever `fn` throws
+ */
+export function inFreshNetns<T>(fn: () => T): T {
+  const home = openSync(OWN, 'r');
+  try {
+    sys.unshareNetns();
+    try {
+      return fn();
+    } finally {
+      goHome(home);
+    }
+  } finally {
+    closeSync(home);
+  }
+}
+
+/**
  * Makes a network namespace and mounts it on the file `path`, as `ip netns add` does: under /run/netns it shows in `ip netns list`.
  * Its loopback interface is down.
  * @throws Error EEXIST when the file is there, EPERM without CAP_SYS_ADMIN
@@ -56,19 +74,11 @@ export function createNetns(path: string): void {
   mkdirSync(directory, { recursive: true, mode: 0o755 });
   if (directory === IP_NETNS_DIRECTORY) shareMounts(directory);
   closeSync(openSync(path, 'wx', 0o000));
-  const home = openSync(OWN, 'r');
   try {
-    sys.unshareNetns();
-    try {
-      sys.mount(OWN, path, 'none', sys.MS_BIND);
-    } finally {
-      goHome(home);
-    }
+    inFreshNetns(() => sys.mount(OWN, path, 'none', sys.MS_BIND));
   } catch (error) {
     unlinkSync(path);
     throw error;
-  } finally {
-    closeSync(home);
   }
 }
 

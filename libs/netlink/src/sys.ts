@@ -24,15 +24,19 @@ export class Errno extends Error {
 
 /** <sched.h> */
 const CLONE_NEWNET = 0x40000000;
+/** <asm/unistd.h>: numbers of bpf(2), which the C library does not wrap. */
+const SYS_BPF: Readonly<Record<string, number>> = { x64: 321, arm64: 280 };
 /** <sys/mount.h> */
 export const MS_BIND = 0x1000;
 export const MS_REC = 0x4000;
 export const MS_SHARED = 0x100000;
 export const MNT_DETACH = 2;
 /** <bits/socket.h>, the same on every Linux that Node runs on. */
+export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
+export const SOCK_STREAM = 1;
 export const SOCK_RAW = 3;
 export const SOCK_CLOEXEC = 0x80000;
 export const SOCK_NONBLOCK = 0x800;
@@ -56,6 +60,10 @@ const c = {
   recv: bind('int64_t recv(int, void *, size_t, int)'),
   setsockopt: bind('int setsockopt(int, int, int, void *, uint32_t)'),
   recvmsg: bind('int64_t recvmsg(int, void *, int)'),
+  getsockopt: bind('int getsockopt(int, int, int, void *, void *)'),
+  socketpair: bind('int socketpair(int, int, int, void *)'),
+  ioctl: bind('int ioctl(int, unsigned long, void *)'),
+  syscall: bind('long syscall(long, long, void *, long)'),
   close: bind('int close(int)'),
   setns: bind('int setns(int, int)'),
   unshare: bind('int unshare(int)'),
@@ -144,6 +152,31 @@ export function setSocketOption(
     new DataView(data.buffer, data.byteOffset).setInt32(0, value, true);
   check('setsockopt', c.setsockopt(fd, level, option, data, data.length));
 }
+
+/** `getsockopt(2)` of an int. */
+export function getSocketOption(fd: number, level: number, option: number): number {
+  const [value, length] = [Buffer.alloc(4), Buffer.from([4, 0, 0, 0])];
+  check('getsockopt', c.getsockopt(fd, level, option, value, length));
+  return value.readInt32LE(0);
+}
+
+/** `socketpair(2)` */
+export function socketPair(domain: number, type: number): [number, number] {
+  const fds = Buffer.alloc(8);
+  check('socketpair', c.socketpair(domain, type, 0, fds));
+  return [fds.readInt32LE(0), fds.readInt32LE(4)];
+}
+
+/** `ioctl(2)` with an encoded structure. */
+export const ioctl = (fd: number, request: number, argument: Buffer): number =>
+  check('ioctl', c.ioctl(fd, request, argument));
+
+/** `bpf(2)` with an encoded union bpf_attr; `addressOf` gives the pointers in it. */
+export const bpf = (command: number, attributes: Buffer): number =>
+  check('bpf', c.syscall(SYS_BPF[process.arch] ?? -1, command, attributes, attributes.length));
+
+/** Where a buffer is, for structures that point to it: keep the buffer for as long as they are used. */
+export const addressOf = (buffer: Buffer): bigint => koffi.address(buffer);
 
 /** `close(2)` */
 export const close = (fd: number): void => void check('close', c.close(fd));

@@ -198,6 +198,7 @@ describe('nsm', () => {
       'only one of --lab, --registry and --nsmgr',
     ],
     [['lab', 'ping', 'a', 'b', '-c', 'x'], '-c takes a whole number'],
+    [['check', '-o', 'wide'], '-o wide: allowed are table and json'],
     [['quickstart', 'now'], '"now" is one argument too many'],
   ])('typed as %j is refused with its usage', async (argv, message) => {
     const { code, err, out } = await nsm(...argv);
@@ -217,6 +218,17 @@ describe('nsm', () => {
 
   test('tells its version', async () => {
     expect((await nsm('--version')).out).toBe('nsm unbuilt (commit unknown)\n');
+  });
+
+  test('checks this machine, whose exit code says whether anything needed is missing', async () => {
+    const { code, out, err } = await nsm('check', '-o', 'json');
+    const findings = JSON.parse(out) as { name: string; state: string; remedy: string | null }[];
+    expect(err).toBe('');
+    expect(code).toBe(findings.some(({ state }) => state === 'missing') ? 1 : 0);
+    expect(findings.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['version', 'veth', 'wireguard', 'CAP_NET_ADMIN', 'Node']),
+    );
+    for (const { state, remedy } of findings) expect(remedy === null).toBe(state === 'ok');
   });
 
   test('has no lab that is not up', async () => {

@@ -1,4 +1,5 @@
 import { NsmError, versionLine } from '@nsm/rpc';
+import { check } from './check.ts';
 import { type Command, helpOf, readCall, UsageError, usageOf } from './command.ts';
 import { get } from './get.ts';
 import { labDown, labExec, labInspect, labPing } from './lab-commands.ts';
@@ -8,6 +9,7 @@ import { quickstart } from './quickstart.ts';
 
 const commands: readonly Command[] = [
   quickstart,
+  check,
   labUp,
   labInspect,
   labExec,

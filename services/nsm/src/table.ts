@@ -43,6 +43,8 @@ export const bold = (text: string): string => styleText('bold', text);
 
 export const green = (text: string): string => styleText('green', text);
 
+export const yellow = (text: string): string => styleText('yellow', text);
+
 export const red = (text: string): string => styleText('red', text);
 
 const linesOf = (cell: string | readonly string[]): readonly string[] =>
