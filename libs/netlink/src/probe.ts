@@ -4,7 +4,8 @@ import { nest, text, u32 } from './attribute.ts';
 import { bridgeAdd, IFLA, IFLA_INFO, ifinfo, linkSet, vethAdd, vxlanAdd } from './link-message.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, type Request } from './message.ts';
 import { inFreshNetns } from './netns.ts';
-import { probeBpf } from './probe-bpf.ts';
+import { pushTag } from './bpf.ts';
+import { clsactAdd, filterReplace } from './tc.ts';
 import { type Rtnetlink, withRtnetlink } from './socket.ts';
 import * as sys from './sys.ts';
 
@@ -60,7 +61,8 @@ const probes: Readonly<Record<Feature, () => void>> = {
   bpf: () =>
     fresh((rt) => {
       rt.request([veth]);
-      probeBpf(rt, INDEX);
+      rt.request([clsactAdd(INDEX)]);
+      filterReplace(rt, INDEX, { handle: 1, name: 'probe', program: pushTag(1, INDEX) });
     }),
   wireguard: () => fresh((rt) => rt.request([add('wireguard')])),
   tun: () => inFreshNetns(makeTun),

@@ -24,8 +24,6 @@ export class Errno extends Error {
 
 /** <sched.h> */
 const CLONE_NEWNET = 0x40000000;
-/** <asm/unistd.h>: numbers of bpf(2), which the C library does not wrap. */
-const SYS_BPF: Readonly<Record<string, number>> = { x64: 321, arm64: 280 };
 /** <sys/mount.h> */
 export const MS_BIND = 0x1000;
 export const MS_REC = 0x4000;
@@ -62,8 +60,6 @@ const c = {
   recvmsg: bind('int64_t recvmsg(int, void *, int)'),
   getsockopt: bind('int getsockopt(int, int, int, void *, void *)'),
   socketpair: bind('int socketpair(int, int, int, void *)'),
-  ioctl: bind('int ioctl(int, unsigned long, void *)'),
-  syscall: bind('long syscall(long, long, void *, long)'),
   close: bind('int close(int)'),
   setns: bind('int setns(int, int)'),
   unshare: bind('int unshare(int)'),
@@ -166,17 +162,6 @@ export function socketPair(domain: number, type: number): [number, number] {
   check('socketpair', c.socketpair(domain, type, 0, fds));
   return [fds.readInt32LE(0), fds.readInt32LE(4)];
 }
-
-/** `ioctl(2)` with an encoded structure. */
-export const ioctl = (fd: number, request: number, argument: Buffer): number =>
-  check('ioctl', c.ioctl(fd, request, argument));
-
-/** `bpf(2)` with an encoded union bpf_attr; `addressOf` gives the pointers in it. */
-export const bpf = (command: number, attributes: Buffer): number =>
-  check('bpf', c.syscall(SYS_BPF[process.arch] ?? -1, command, attributes, attributes.length));
-
-/** Where a buffer is, for structures that point to it: keep the buffer for as long as they are used. */
-export const addressOf = (buffer: Buffer): bigint => koffi.address(buffer);
 
 /** `close(2)` */
 export const close = (fd: number): void => void check('close', c.close(fd));
