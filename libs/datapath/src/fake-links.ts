@@ -32,7 +32,10 @@ export function routeOut(links: ReadonlyMap<number, Entry>, dst: string): Entry 
 }
 
 export type BirthOp = Extract<Change, { op: 'add-veth' | 'add-vxlan' | 'add-bridge' | 'add-vlan' }>;
-type LinkOp = Exclude<Change, BirthOp | { op: 'sysctl' | 'delete-group' | 'rule' | 'no-rule' }>;
+type LinkOp = Exclude<
+  Change,
+  BirthOp | { op: 'move' | 'sysctl' | 'delete-group' | 'rule' | 'no-rule' }
+>;
 
 export function onLink(
   netns: string,
