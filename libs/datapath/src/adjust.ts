@@ -40,7 +40,9 @@ export function adjust(
 }
 
 function turn(space: Namespace, dev: LinkState, from: EndState, to: EndState): void {
+  const added = to.addresses.filter((address) => !from.addresses.includes(address));
   space.apply(difference(dev, from, to));
+  space.settle(dev, { carrier: !from.up && to.up && dev.kind === 'veth', addresses: added });
   // By what the kernel has after that: an address or a link that goes takes routes along, in every table.
   if (from.policies !== undefined || to.policies !== undefined)
     space.apply(policyChanges(space, dev, to.policies ?? []));

@@ -35,11 +35,11 @@ export function birth(
       if (end.policies !== undefined) space.apply(policyChanges(space, dev, end.policies));
     });
     // A tunnel has no carrier to wait for.
-    if (plan.link.kind !== 'vxlan')
-      ends.forEach(({ space }, i) => {
-        const dev = devices[i];
-        if (dev !== undefined) space.settle(dev);
-      });
+    const carrier = plan.link.kind !== 'vxlan';
+    ends.forEach(({ space, end: { addresses } }, i) => {
+      const dev = devices[i];
+      if (dev !== undefined) space.settle(dev, { carrier, addresses });
+    });
   } catch (error) {
     for (const [i, { space, end }] of ends.entries()) {
       const dev = devices[i];

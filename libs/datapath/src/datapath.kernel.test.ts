@@ -27,6 +27,7 @@ import {
 import { createDatapath, type Datapath } from './datapath.ts';
 import { createNetlinkKernel } from './netlink-kernel.ts';
 import type { Plan } from './plan.ts';
+import { createReconciler } from './reconcile.ts';
 import { showNamespaces } from './show.ts';
 import { context, localPlan, type Places, remotePlan, transitions } from './testing.ts';
 import { closeSync } from 'node:fs';
@@ -259,6 +260,29 @@ describe('a local wire', () => {
     for (let i = 0; i < 100 && links('endpoint').length > 1; i += 1) await sleep(20);
     expect(links('endpoint')).toEqual(['lo']);
     expect(() => closeSync(findNetns(netnsOf(path('endpoint'))).fd)).not.toThrow();
+  });
+
+  test('takes the first packet to every IPv6 address, at birth and when one is added', async () => {
+    const peers = Array.from({ length: 60 }, (_, i) => `fd00::${(i + 1).toString(16)}00`);
+    const planOf = (count: number): Plan =>
+      localPlan(places, {
+        context: context(
+          ['fd00::1/64'],
+          peers.slice(0, count).map((peer) => `${peer}/128`),
+        ),
+      });
+    // In this thread: what comes between two threads would give the kernel time.
+    const reconciler = createReconciler(createNetlinkKernel(), () => undefined);
+    let was: Plan | undefined;
+    for (const [i, dst] of peers.entries()) {
+      const plan = planOf(i + 1);
+      reconciler.ensure(plan, was);
+      expect({ dst, ...(await echo(dst, 'client', { timeoutMs: 500 })) }).toMatchObject({
+        dst,
+        received: 1,
+      });
+      was = plan;
+    }
   });
 
   test('is one of 200 that come and go and leave nothing', async () => {

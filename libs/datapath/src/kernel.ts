@@ -42,10 +42,14 @@ export interface Namespace {
    */
   apply(changes: readonly Change[]): void;
   /**
-   * Waits, for a moment at most, until a link with a carrier passes packets: the kernel activates its queue some time
-   * after both ends are up, and drops what is sent before.
+   * Waits, for a moment at most, until a link takes packets: the kernel activates the queue of one with a carrier some time after
+   * both ends are up, delivers to a new IPv6 address some time after it was added, and drops what comes before.
+   * @param addresses with their length
    */
-  settle(dev: Device): void;
+  settle(
+    dev: Device,
+    what: { readonly carrier: boolean; readonly addresses: readonly string[] },
+  ): void;
   leave(): void;
 }
 

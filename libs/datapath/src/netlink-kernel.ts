@@ -1,7 +1,8 @@
 import { closeSync } from 'node:fs';
 import { randomInt } from 'node:crypto';
-import { formatAddress, formatPrefix } from '@nsm/ip';
+import { formatAddress, formatPrefix, parsePrefix } from '@nsm/ip';
 import {
+  awaitAddress,
   awaitLink,
   createNetnsFinder,
   filterReplace,
@@ -73,7 +74,11 @@ export function createNetlinkKernel(): Kernel {
       tableRoutes: () => tableRoutesOf(rtnetlink),
       filters: (index) => listFilters(rtnetlink, index),
       apply: (changes) => applyAll(rtnetlink, changes, netns, fd, fdOf),
-      settle: ({ index }) => awaitLink(rtnetlink, index),
+      settle: ({ index }, { carrier, addresses }) => {
+        if (carrier) awaitLink(rtnetlink, index);
+        for (const address of addresses.map(parsePrefix))
+          if (address.family === 6) awaitAddress(rtnetlink, address);
+      },
       leave: () => {
         rtnetlink.close();
         if (fd !== undefined) closeSync(fd);

@@ -3,7 +3,6 @@ export { popTag, pushTag } from './bpf.ts';
 export type { Device } from './device.ts';
 export { type NetlinkEvent, openEvents } from './events.ts';
 export { type Counters, getLink, type Link, listLinks } from './link.ts';
-export { awaitLink } from './link-ready.ts';
 export {
   bridgeAdd,
   type LinkChange,
@@ -48,6 +47,7 @@ export {
   parseNetns,
 } from './netns-find.ts';
 export { nsidOf } from './nsid.ts';
+export { awaitAddress, awaitLink } from './ready.ts';
 export { type Feature, probe } from './probe.ts';
 export { ping, type PingOptions, type PingResult } from './ping.ts';
 export { RTPROT_NSM } from './protocol.ts';

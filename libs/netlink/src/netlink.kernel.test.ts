@@ -6,6 +6,7 @@ import { formatAddress, formatPrefix, parseAddress, parsePrefix } from '@nsm/ip'
 import {
   addressDelete,
   addressReplace,
+  awaitAddress,
   awaitLink,
   bridgeAdd,
   createNetns,
@@ -84,8 +85,11 @@ function wire(addresses: { a: string[]; b: string[] }): { a: number; b: number }
         ...own.map((address) => addressReplace(index, parsePrefix(address))),
       ]),
     );
-  for (const [netns, index] of ends)
-    withRtnetlink(netns, (rtnetlink) => awaitLink(rtnetlink, index));
+  for (const [netns, index, own] of ends)
+    withRtnetlink(netns, (rtnetlink) => {
+      awaitLink(rtnetlink, index);
+      for (const address of own) awaitAddress(rtnetlink, parsePrefix(address));
+    });
   return { a: 1001, b: 1002 };
 }
 

@@ -1,5 +1,6 @@
 import {
   type Address,
+  addressBits,
   addressBytes,
   addressFromBytes,
   formatAddress,
@@ -25,6 +26,7 @@ export const RT_TABLE_DEFAULT = 253;
 export const RT_TABLE_MAIN = 254;
 export const RT_TABLE_LOCAL = 255;
 const RTN_UNICAST = 1;
+const RTN_LOCAL = 2;
 const RTNH_F_ONLINK = 4;
 const SCOPE = { global: 0, link: 253, nowhere: 255 } as const;
 /** <linux/rtnetlink.h> RTPROT_STATIC: installed by an administrator, which tells our routes from the kernel's own (2). */
@@ -85,6 +87,22 @@ export const listAllRoutes = (rtnetlink: Rtnetlink): InstalledRoute[] =>
   [AF_INET, AF_INET6].flatMap((family) =>
     dumpRoutes(rtnetlink, 'ip route show table all', [header(family, 0, RT_TABLE_UNSPEC)]),
   );
+
+/** Whether a packet to an address would be delivered here, by `ip route get ADDRESS`. @throws NetlinkError */
+export function isLocal(rtnetlink: Rtnetlink, address: Address): boolean {
+  const family = address.family === 4 ? AF_INET : AF_INET6;
+  const answer = rtnetlink.get({
+    type: RTM_GETROUTE,
+    flags: 0,
+    body: Buffer.concat([
+      header(family, addressBits(address.family), RT_TABLE_UNSPEC),
+      attribute(RTA.dst, addressBytes(address)),
+    ]),
+    words: `ip route get ${formatAddress(address)}`,
+    ignore: ['ENETUNREACH', 'EHOSTUNREACH'],
+  });
+  return answer !== undefined && decodeRoute(answer).type === RTN_LOCAL;
+}
 
 const dumpRoutes = (rtnetlink: Rtnetlink, words: string, body: Buffer[]): InstalledRoute[] =>
   rtnetlink
