@@ -24,14 +24,15 @@ const dist = join(root, 'dist');
 const stamp = join(dist, '.sources');
 const SERVICES = ['identity', 'registry', 'nsmgr', 'forwarder', 'nsc', 'nse', 'nsm'];
 
-/** What is bundled, by the path of the result without its ending. Services that do not exist are left out. */
+/** What is bundled, by service and then by the name of the result without its ending. Services that do not exist are left out. */
 const entries = () =>
-  Object.fromEntries(
-    [
-      ...SERVICES.map((name) => [`${name}/program`, `services/${name}/src/main.ts`]),
-      ['forwarder/kernel-worker', 'libs/datapath/src/worker.ts'],
-    ].filter(([, file]) => existsSync(join(root, file))),
-  );
+  SERVICES.filter((name) => existsSync(join(root, `services/${name}/src/main.ts`))).map((name) => [
+    name,
+    {
+      program: `services/${name}/src/main.ts`,
+      ...(name === 'forwarder' ? { 'kernel-worker': 'libs/datapath/src/worker.ts' } : {}),
+    },
+  ]);
 
 const files = (dir) =>
   readdirSync(dir, { withFileTypes: true }).flatMap((entry) => {
@@ -107,18 +108,19 @@ node=$here/${relative(join(dist, 'bin'), process.execPath)}
 NSM_COMMAND=$0 exec "$node" "$here/../${name}/main.mjs" "$@"
 `;
 
-/** Builds what has changed; true when there was anything to do. */
-export async function build({ force = false } = {}) {
-  const current = fingerprint();
-  if (!force && existsSync(stamp) && readFileSync(stamp, 'utf8') === current) return false;
+/** What is imported when it is needed becomes a file of its own, named by its contents, and costs nobody memory before. */
+async function bundleService([name, entryPoints]) {
   const { outputFiles } = await bundle({
     absWorkingDir: root,
-    entryPoints: entries(),
-    outdir: dist,
+    entryPoints,
+    outdir: join(dist, name),
     outExtension: { '.js': '.mjs' },
+    chunkNames: 'part-[hash]',
     bundle: true,
+    splitting: true,
     // The source stays in memory as long as the program runs.
     minifyWhitespace: true,
+    minifySyntax: true,
     write: false,
     format: 'esm',
     platform: 'node',
@@ -137,8 +139,16 @@ export async function build({ force = false } = {}) {
       js: "import { createRequire as nsmRequire } from 'node:module';\nconst require = nsmRequire(import.meta.url);",
     },
   });
+  return outputFiles;
+}
+
+/** Builds what has changed; true when there was anything to do. */
+export async function build({ force = false } = {}) {
+  const current = fingerprint();
+  if (!force && existsSync(stamp) && readFileSync(stamp, 'utf8') === current) return false;
+  const outputs = await Promise.all(entries().map(bundleService));
   rmSync(join(dist, '.compile-cache'), { recursive: true, force: true });
-  for (const { path, contents } of outputFiles) put(path, contents);
+  for (const { path, contents } of outputs.flat()) put(path, contents);
   copyFfi();
   const topologies = join(root, 'services/nsm/topologies');
   for (const name of existsSync(topologies) ? readdirSync(topologies) : [])
@@ -154,8 +164,6 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const did = await build({ force: process.argv.includes('--force') });
   const took = `${(performance.now() - started).toFixed(0)} ms`;
   console.log(
-    did
-      ? `built ${Object.keys(entries()).length} bundles in dist (${took})`
-      : `dist is current (${took})`,
+    did ? `built ${entries().length} programs in dist (${took})` : `dist is current (${took})`,
   );
 }

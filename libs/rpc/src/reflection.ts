@@ -1,4 +1,3 @@
-import { descriptorSet } from '@nsm/proto';
 import type { CallContext, ServiceDefinition } from 'nice-grpc';
 
 const raw = (bytes: Uint8Array): Uint8Array => bytes;
@@ -28,14 +27,7 @@ export const reflection = (names: readonly string[]) => ({
     requests: AsyncIterable<Uint8Array>,
     context: CallContext,
   ): AsyncGenerator<Uint8Array> {
-    const { ServerReflection, ServerReflectionService } =
-      await import('nice-grpc-server-reflection');
-    const { requestDeserialize, responseSerialize } = ServerReflectionService.serverReflectionInfo;
-    const { serverReflectionInfo } = ServerReflection(descriptorSet, names);
-    async function* decoded() {
-      for await (const request of requests) yield requestDeserialize(Buffer.from(request));
-    }
-    for await (const response of serverReflectionInfo(decoded(), context))
-      yield responseSerialize(response);
+    const { answers } = await import('./reflection-answers.ts');
+    yield* answers(names, requests, context);
   },
 });
