@@ -48,6 +48,12 @@ function kindOf(path: string): string | undefined {
   }
 }
 
+/** What is in one of two footprints alone, with the sign it has in a diff. */
+export const changes = (before: readonly string[], after: readonly string[]): string[] => [
+  ...before.filter((line) => !after.includes(line)).map((line) => `- ${line}`),
+  ...after.filter((line) => !before.includes(line)).map((line) => `+ ${line}`),
+];
+
 /** Looks until nothing has changed for `ms`: idle threads end by themselves, and what a token held goes when it ends. */
 export async function unchanged(look: () => string[], ms: number): Promise<string[]> {
   let [last, since] = [look(), performance.now()];

@@ -2,6 +2,8 @@ import { closeSync } from 'node:fs';
 import { parsePrefix } from '@nsm/ip';
 import {
   addressReplace,
+  awaitAddress,
+  awaitLink,
   bridgeAdd,
   createNetns,
   deleteNetns,
@@ -104,7 +106,10 @@ function joinUnderlay(
         linkSet(uplink, { up: true }),
         addressReplace(uplink, parsePrefix(address)),
       ]);
+      awaitLink(inside, uplink);
+      awaitAddress(inside, parsePrefix(address));
     });
+    awaitLink(rt, port);
   } finally {
     closeSync(netns);
   }
