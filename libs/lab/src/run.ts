@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { inNetns } from '@nsm/netlink';
 import { HealthCheckResponse_ServingStatus as Serving, HealthDefinition } from '@nsm/proto';
 import { type Dialer, NsmError } from '@nsm/rpc';
@@ -26,6 +27,8 @@ const SMALL_ALLOCATOR = {
   MALLOC_MMAP_THRESHOLD_: '65536',
   MALLOC_TRIM_THRESHOLD_: '65536',
 };
+
+const RETRY_MS = 100;
 
 /**
  * Starts a process inside a namespace, in a process group of its own: a Ctrl-C is for who holds the lab, not for its parts.
@@ -92,7 +95,7 @@ export async function waitReady(run: Run, dialer: Dialer, signal: AbortSignal): 
     const ready = await followLog(run.process.log, run.logOffset, isReady, { ended, signal });
     if (ready === undefined)
       throw new NsmError('unavailable', `${name} ended (${await ended}) before it was ready`);
-    if (url !== undefined) await serving(dialer, url, signal);
+    if (url !== undefined) await serving(dialer, url, { ended, signal });
   } catch (error) {
     throw explained(run, signal.aborted ? signal.reason : error);
   }
@@ -110,11 +113,24 @@ export function explained(run: Run, thrown: unknown): NsmError {
   return new NsmError(error.code, message, error.fields(error));
 }
 
-async function serving(dialer: Dialer, url: string, signal: AbortSignal): Promise<void> {
+/** Waits until a process answers that it serves. On a busy machine a connection may take longer than one is waited for: it is tried again. */
+async function serving(
+  dialer: Dialer,
+  url: string,
+  { ended, signal }: { readonly ended: Promise<unknown>; readonly signal: AbortSignal },
+): Promise<void> {
   const health = dialer.client(HealthDefinition, url);
-  for await (const { status } of health.watch({ service: '' }, { signal }))
-    if (status === Serving.SERVING) return;
-  throw new NsmError('unavailable', `${url} stopped answering health checks`);
+  const life = { over: false };
+  void ended.then(() => (life.over = true));
+  for (;;)
+    try {
+      for await (const { status } of health.watch({ service: '' }, { signal }))
+        if (status === Serving.SERVING) return;
+      throw new NsmError('unavailable', `${url} stopped answering health checks`);
+    } catch (error) {
+      if (life.over || NsmError.from(error).code !== 'unavailable') throw error;
+      await sleep(RETRY_MS, undefined, { signal });
+    }
 }
 
 const exitOf = (child: ChildProcess): Promise<string> =>
