@@ -176,3 +176,9 @@ test('64: the next hop sees the excluded prefixes of the node, as they are at ea
     ['10.1.0.0/16', '10.0.0.0/8', '192.168.0.0/16'],
   ]);
 });
+
+test("64: the next hop finds an IP context, since upstream's endpoints end themselves without one", async () => {
+  const { manager, hop } = await managerWithHop(stage, { excluded: () => [] });
+  await callerOf(stage, manager.url).request({});
+  expect(hop.requests().map(({ context }) => context?.ipContext?.excludedPrefixes)).toEqual([[]]);
+});
