@@ -69,6 +69,7 @@ export function createPeers({ name, dialer, connections, clock }: PeersOptions):
       .monitorConnections(MonitorScopeSelector.fromPartial({ pathSegments: [{ name }] }), {
         signal: peer.ending.signal,
         headers: { [EVENTS_HEADER]: STATES_ONLY },
+        keepalive: true,
       });
     for await (const event of events) {
       heardIt();

@@ -81,7 +81,7 @@ function kindClient<T extends Entry>(
     deadline: deadline ?? clock.now() + ATTEMPT_MS,
   });
   const source = (query: Partial<T>): WatchSource<T> => ({
-    stream: (signal) => wire.find(kind.query(query), true, { signal }),
+    stream: (signal) => wire.find(kind.query(query), true, { signal, keepalive: true }),
     find: (signal) => client.find(query, { signal }),
   });
   const client: KindClient<T> = {

@@ -1,4 +1,5 @@
 import type { ServiceDefinition as GrpcDefinition } from 'nice-grpc';
+import { BEAT, encodeBeat, isBeat } from './beat.ts';
 import type { ServiceDefinition } from './transport.ts';
 
 /** Stands for a message that could not be decoded, so that a handler can answer with a status of ours. */
@@ -25,8 +26,10 @@ export function grpcDefinition(definition: ServiceDefinition): GrpcDefinition {
           return new Malformed(Error.isError(err) ? err.message : String(err));
         }
       },
-      responseSerialize: (message: never) => method.responseType.encode(message).finish(),
-      responseDeserialize: (bytes: Uint8Array) => method.responseType.decode(bytes),
+      responseSerialize: (message: unknown) =>
+        message === BEAT ? encodeBeat() : method.responseType.encode(message as never).finish(),
+      responseDeserialize: (bytes: Uint8Array) =>
+        method.responseStream && isBeat(bytes) ? BEAT : method.responseType.decode(bytes),
       options: {},
     },
   ]);

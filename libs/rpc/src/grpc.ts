@@ -1,9 +1,4 @@
-import {
-  Channel,
-  ChannelCredentials,
-  ServerInterceptingCall,
-  type ServerInterceptor,
-} from '@grpc/grpc-js';
+import { ServerInterceptingCall, type Channel, type ServerInterceptor } from '@grpc/grpc-js';
 import {
   createClient,
   createServer,
@@ -14,12 +9,14 @@ import {
   type ServiceImplementation,
   type Server,
 } from 'nice-grpc';
+import { BEAT, BEAT_HEADER, listenForBeats, withBeats } from './beat.ts';
 import { grpcDefinition, Malformed } from './definition.ts';
 import { NsmError } from './error.ts';
-import type { IdentitySource, Peer } from './identity.ts';
+import type { IdentitySource } from './identity.ts';
+import { createWays, type Line, type Ways } from './lines.ts';
 import { reflection, reflectionDefinitions } from './reflection.ts';
 import { fromStatus, toStatus } from './status.ts';
-import { createSecureChannels } from './tls-client.ts';
+import { connected } from './tls-client.ts';
 import { secureServer, type SecureServer } from './tls-server.ts';
 import type {
   CallOptions,
@@ -41,70 +38,27 @@ const TIMEOUT = 'grpc-timeout';
 /** Room enough for what is too large to be told which field it is; beyond it the message is refused unread. */
 const MAX_MESSAGE_BYTES = 8 << 20;
 
-const channelOptions = {
-  // A peer that restarts is back within a moment: find out quickly.
-  'grpc.initial_reconnect_backoff_ms': 50,
-  'grpc.min_reconnect_backoff_ms': 1_000,
-  'grpc.max_reconnect_backoff_ms': 500,
-  'grpc.enable_channelz': 0,
-  'grpc.enable_retries': 0,
-};
-
-/** A channel to make a call on, and who answers there. */
-interface Line {
-  readonly channel: Channel;
-  peer(signal: AbortSignal | undefined): Promise<Peer | undefined>;
-  /** Another one has taken its place. */
-  readonly retired?: boolean;
-}
-
-type LineTo = (url: string, signal: AbortSignal | undefined) => Promise<Line>;
+/** How long a connection over TCP may take, in ms: a machine that has vanished answers nothing. */
+const CONNECT_MS = 1_000;
 
 /**
  * The real transport: gRPC over TCP and unix sockets. With an identity both ends prove theirs on every connection (contract
  * 2.7); without one nobody is authenticated.
  */
 export function createGrpcTransport(identity?: IdentitySource): Transport {
-  const lines = identity ? secureLines(identity) : openLines();
+  const ways = createWays(identity);
   const clients = new Map<string, unknown>();
   return {
     serve: (url, hop, services) => serve(url, hop, services, identity),
     client: <D extends ServiceDefinition>(definition: D, url: string): Client<D> => {
       const key = `${definition.fullName} ${url}`;
-      const known = clients.get(key) ?? makeClient(definition, url, lines.to);
+      const known = clients.get(key) ?? makeClient(definition, url, ways);
       clients.set(key, known);
       return known as Client<D>;
     },
     close: () => {
-      lines.close();
+      ways.close();
       clients.clear();
-    },
-  };
-}
-
-function secureLines(identity: IdentitySource): { to: LineTo; close: () => void } {
-  const channels = createSecureChannels(identity, channelOptions);
-  return {
-    to: (url, signal) => channels.get(targetOf(url), signal),
-    close: () => channels.close(),
-  };
-}
-
-function openLines(): { to: LineTo; close: () => void } {
-  const lines = new Map<string, Line>();
-  const peer = async (): Promise<undefined> => undefined;
-  return {
-    to: async (url) => {
-      const line = lines.get(url) ?? {
-        channel: new Channel(targetOf(url), ChannelCredentials.createInsecure(), channelOptions),
-        peer,
-      };
-      lines.set(url, line);
-      return line;
-    },
-    close: () => {
-      for (const { channel } of lines.values()) channel.close();
-      lines.clear();
     },
   };
 }
@@ -215,7 +169,11 @@ const unary =
 const streaming = ({ handler, hop, secure }: Serving) =>
   async function* (request: unknown, context: CallContext): AsyncGenerator {
     try {
-      yield* handler(decoded(request), contextOf(context, secure)) as AsyncIterable<unknown>;
+      const messages = handler(decoded(request), contextOf(context, secure));
+      const beats = context.metadata.get(BEAT_HEADER) !== undefined;
+      yield* beats
+        ? withBeats(messages as AsyncIterable<unknown>)
+        : (messages as AsyncIterable<unknown>);
     } catch (err) {
       if (context.signal.aborted) return;
       throw toStatus(err, hop, context.trailer);
@@ -230,12 +188,19 @@ type RawMethod = (
 /** A method of a service on the line of this moment. */
 type Dial = (signal: AbortSignal | undefined) => Promise<{ call: RawMethod; line: Line }>;
 
-function makeClient(definition: ServiceDefinition, url: string, lineTo: LineTo): unknown {
+/** How to call a method at a URL. */
+interface Route {
+  readonly url: string;
+  readonly ways: Ways;
+  readonly dial: Dial;
+}
+
+function makeClient(definition: ServiceDefinition, url: string, ways: Ways): unknown {
   const raw = new WeakMap<Channel, Record<string, RawMethod>>();
   const dial =
     (key: string): Dial =>
     async (signal) => {
-      const line = await lineTo(url, signal);
+      const line = await ways.to(url, signal);
       const methods =
         raw.get(line.channel) ?? createClient(grpcDefinition(definition), line.channel);
       raw.set(line.channel, methods);
@@ -243,34 +208,44 @@ function makeClient(definition: ServiceDefinition, url: string, lineTo: LineTo):
       if (call === undefined) throw new Error(`${definition.fullName} has no method ${key}`);
       return { call, line };
     };
-  const methods = Object.entries(definition.methods).map(([key, method]) => [
-    key,
-    method.responseStream ? streamingCall(dial(key), url) : unaryCall(dial(key), url),
-  ]);
+  const methods = Object.entries(definition.methods).map(([key, method]) => {
+    const route = { url, ways, dial: dial(key) };
+    return [key, method.responseStream ? streamingCall(route) : unaryCall(route)];
+  });
   return Object.fromEntries(methods);
 }
 
+/** A socket tells of the end of its process; a machine that vanishes tells nothing. */
+const isRemote = (url: string): boolean => !url.startsWith('unix:');
+
 /** Calls on one line with the headers that are meant for who answers there; on another one where it was replaced meanwhile. */
 async function start(
-  dial: Dial,
+  { url, ways, dial }: Route,
   request: unknown,
   options: CallOptions,
-  prepared: ReturnType<typeof outgoing>,
+  { grpc, metadata }: ReturnType<typeof outgoing>,
 ): Promise<{ result: Promise<unknown> | AsyncIterable<unknown> }> {
   const { headers } = options;
+  // eslint-disable-next-line no-restricted-properties -- the transport is where limits meet the real clock
+  const until = Date.now() + CONNECT_MS;
   for (;;) {
-    const { call, line } = await dial(prepared.grpc.signal);
+    const { call, line } = await dial(grpc.signal);
+    if (isRemote(url) && (await connected(line.channel, grpc.signal, until)) === 'late')
+      ways.lose(url, `took no connection within ${CONNECT_MS} ms`);
     if (typeof headers === 'function') {
-      const made = await headers(await line.peer(prepared.grpc.signal));
-      if (line.retired === true) continue;
-      for (const [name, value] of Object.entries(made)) prepared.metadata.set(name, value);
+      const made = await headers(await line.peer(grpc.signal));
+      if (line.retired) continue;
+      for (const [name, value] of Object.entries(made)) metadata.set(name, value);
     }
-    return { result: call(request, prepared.grpc) };
+    return { result: call(request, grpc) };
   }
 }
 
 /** Translates the options of a call; `trailer` is filled when the call has ended. */
-function outgoing(options: CallOptions): {
+function outgoing(
+  options: CallOptions,
+  loss: AbortSignal | undefined,
+): {
   grpc: GrpcCallOptions;
   metadata: Metadata;
   trailer: { metadata?: Metadata };
@@ -279,15 +254,17 @@ function outgoing(options: CallOptions): {
   const { headers } = options;
   const metadata = Metadata(typeof headers === 'function' ? undefined : headers);
   const trailer: { metadata?: Metadata } = {};
-  let { signal } = options;
+  const signals = [options.signal, loss].filter((signal) => signal !== undefined);
   let timeout: AbortSignal | undefined;
   if (options.deadline !== undefined) {
     // eslint-disable-next-line no-restricted-properties -- the transport is where deadlines meet the real clock
     const left = Math.max(1, Math.ceil(options.deadline - Date.now()));
     metadata.set(TIMEOUT, `${Math.min(left, 99_999_999)}m`);
     timeout = AbortSignal.timeout(left);
-    signal = signal ? AbortSignal.any([signal, timeout]) : timeout;
+    signals.push(timeout);
   }
+  const [only] = signals;
+  const signal = signals.length > 1 ? AbortSignal.any(signals) : only;
   const { onHeaders } = options;
   const grpc: GrpcCallOptions = {
     metadata,
@@ -304,32 +281,43 @@ function failure(
   err: unknown,
   url: string,
   call: ReturnType<typeof outgoing>,
-  signal: AbortSignal | undefined,
+  { signal, loss }: { signal: AbortSignal | undefined; loss: AbortSignal | undefined },
 ): NsmError {
+  if (loss?.aborted && !signal?.aborted) return NsmError.from(loss.reason);
   if (call.timeout?.aborted && !signal?.aborted)
     return new NsmError('deadline', `no answer from ${url} within the time limit`, { cause: err });
   return fromStatus(err, call.trailer.metadata, url);
 }
 
 const unaryCall =
-  (dial: Dial, url: string) =>
+  (route: Route) =>
   async (request: unknown, options: CallOptions = {}) => {
-    const prepared = outgoing(options);
+    const loss = isRemote(route.url) ? route.ways.loss(route.url) : undefined;
+    const prepared = outgoing(options, loss);
     try {
-      const { result } = await start(dial, request, options, prepared);
+      const { result } = await start(route, request, options, prepared);
       return await (result as Promise<unknown>);
     } catch (err) {
-      throw failure(err, url, prepared, options.signal);
+      throw failure(err, route.url, prepared, { signal: options.signal, loss });
     }
   };
 
-const streamingCall = (dial: Dial, url: string) =>
+const streamingCall = (route: Route) =>
   async function* (request: unknown, options: CallOptions = {}): AsyncGenerator {
-    const prepared = outgoing(options);
+    const { url, ways } = route;
+    const loss = isRemote(url) ? ways.loss(url) : undefined;
+    const prepared = outgoing(options, loss);
+    const beats = listenForBeats(() => ways.lose(url, 'has fallen silent'));
+    if (loss && options.keepalive === true) prepared.metadata.set(BEAT_HEADER, '1');
     try {
-      const { result } = await start(dial, request, options, prepared);
-      yield* result as AsyncIterable<unknown>;
+      const { result } = await start(route, request, options, prepared);
+      for await (const message of result as AsyncIterable<unknown>) {
+        beats.heard(message);
+        if (message !== BEAT) yield message;
+      }
     } catch (err) {
-      throw failure(err, url, prepared, options.signal);
+      throw failure(err, url, prepared, { signal: options.signal, loss });
+    } finally {
+      beats.stop();
     }
   };

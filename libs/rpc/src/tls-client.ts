@@ -18,6 +18,8 @@ interface SecureChannel {
 /** Channels with mutual TLS, one per target; a new identity gets new ones, and streams of the old ones go on. */
 export interface SecureChannels {
   get(target: string, signal: AbortSignal | undefined): Promise<SecureChannel>;
+  /** The next one to this target makes its connections anew. */
+  drop(target: string): void;
   close(): void;
 }
 
@@ -45,6 +47,13 @@ export function createSecureChannels(
       const found = open.get(target) ?? makeChannel(target, identity, options);
       open.set(target, found);
       return found;
+    },
+    drop: (target) => {
+      const dropped = open.get(target);
+      if (!dropped) return;
+      open.delete(target);
+      dropped.retired = true;
+      dropped.channel.close();
     },
     close: () => {
       unfollow();
@@ -84,24 +93,30 @@ function makeChannel(
   return {
     channel,
     retired: false,
-    peer: async (signal) => ((await connected(channel, signal)) ? peer : undefined),
+    peer: async (signal) => ((await connected(channel, signal)) === 'ready' ? peer : undefined),
   };
 }
 
-/** Waits until a channel has a connection or has failed to make one. */
-async function connected(channel: Channel, signal: AbortSignal | undefined): Promise<boolean> {
+/** Waits until a channel has a connection, has failed to make one, or `until` has passed (ms since 1970). */
+export async function connected(
+  channel: Channel,
+  signal: AbortSignal | undefined,
+  until = Infinity,
+): Promise<'ready' | 'failed' | 'late'> {
   for (;;) {
     const state = channel.getConnectivityState(true);
-    if (state === connectivityState.READY) return true;
+    if (state === connectivityState.READY) return 'ready';
     if (state === connectivityState.TRANSIENT_FAILURE || state === connectivityState.SHUTDOWN)
-      return false;
-    const changed = Promise.withResolvers<undefined>();
+      return 'failed';
+    const changed = Promise.withResolvers<'late' | undefined>();
     const stop = (): void => changed.reject(signal?.reason);
     signal?.addEventListener('abort', stop, { once: true });
     try {
       signal?.throwIfAborted();
-      channel.watchConnectivityState(state, Infinity, () => changed.resolve(undefined));
-      await changed.promise;
+      channel.watchConnectivityState(state, until, (late) =>
+        late ? changed.resolve('late') : changed.resolve(undefined),
+      );
+      if ((await changed.promise) === 'late') return 'late';
     } finally {
       signal?.removeEventListener('abort', stop);
     }

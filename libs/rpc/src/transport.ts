@@ -49,6 +49,11 @@ export interface CallOptions {
   readonly deadline?: number | undefined;
   /** As they are, or made for who answers, once the connection has told. */
   readonly headers?: Headers | HeadersFor | undefined;
+  /**
+   * Of a stream over TCP: take a server of ours that has not been heard for most of a second for gone. The stream and all calls to the
+   * same URL then fail as unavailable, and the next one makes a connection anew. @default false
+   */
+  readonly keepalive?: boolean | undefined;
   /** Called once with the initial headers of the response. */
   readonly onHeaders?: ((header: (name: string) => string | undefined) => void) | undefined;
 }
