@@ -63,7 +63,6 @@ test.each([
       twoNodes('pbr', `  a: { node: n1, services: [kernel://${service}/nsm-1] }`, {
         env: `{ NSM_PBR_CONFIG_PATH: ${file} }`,
       }),
-      { tokenLifetime: '10s' },
     );
     world = started;
     const { lab } = started;

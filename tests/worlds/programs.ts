@@ -98,7 +98,9 @@ export const programs: Readonly<Record<Exclude<Program, 'identity'>, Start>> = {
   nse: async ({ env, namespace }, mesh, life) => {
     const config = readSettings(nseSettings, env);
     const { clock, transport } = life;
-    const policies = await followPoliciesFile(config.NSM_PBR_CONFIG_PATH, ignore);
+    const policies = await followPoliciesFile(config.NSM_PBR_CONFIG_PATH, ignore, () =>
+      nse.askForRefresh(),
+    );
     life.onEnd(async () => policies.close());
     const nse = createNse({
       ...common,

@@ -1,8 +1,10 @@
+export { askForRefresh } from './ask-for-refresh.ts';
 export type { Call, ConnectionElement, Target } from './call.ts';
 export { withConnection } from './call.ts';
 export { checkPolicy } from './check-policy.ts';
 export { createConnections } from './connections.ts';
 export type { Connections, OnUndoFailure } from './connections.ts';
+export { admit } from './elements/admit.ts';
 export { clientInfo } from './elements/client-info.ts';
 export { connect } from './elements/connect.ts';
 export { crossConnect } from './elements/cross-connect.ts';

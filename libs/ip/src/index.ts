@@ -20,3 +20,4 @@ export {
   type Prefix,
 } from './prefix.ts';
 export { type AddressPair, createPrefixPool, type PrefixPool } from './prefix-pool.ts';
+export { quarantined } from './quarantine.ts';

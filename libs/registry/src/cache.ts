@@ -2,7 +2,7 @@ import type { Clock } from '@nsm/chain';
 import { NsmError } from '@nsm/rpc';
 import type { KindClient, RegistryClient } from './client.ts';
 import type { LookupOptions } from './discovery.ts';
-import { createFeed, type Subscription } from './feed.ts';
+import { createFeed, type Change, type Subscription } from './feed.ts';
 import { createIndex } from './index-by-name.ts';
 import type { Entry } from './kind.ts';
 import type { NetworkService, NetworkServiceEndpoint } from '@nsm/proto';
@@ -22,6 +22,8 @@ export interface KindCache<T extends Entry> {
   forget(name: string): void;
   /** Calls `listener` for each name that the registry has lost while it could not be heard. */
   onGone(listener: (name: string) => void): void;
+  /** Calls `listener` for each record that comes or changes, and for each that is deleted within hearing, as it last was. */
+  onChange(listener: (change: Change<T>) => void): void;
   readonly synced: boolean;
 }
 
@@ -62,6 +64,7 @@ function cacheOf<T extends Entry>(
   /** Registered through here and not yet told of by the watch; `stream` counts the streams of the watch. */
   const fresh = new Map<string, { readonly entry: T; readonly stream: number }>();
   const listeners = new Set<(name: string) => void>();
+  const changes = new Set<(change: Change<T>) => void>();
   let stream = 0;
   let synced = false;
 
@@ -78,6 +81,7 @@ function cacheOf<T extends Entry>(
           const own = fresh.get(entry.name);
           if (own && kind.same(own.entry, entry)) fresh.delete(entry.name);
           feed.publish({ entry, deleted: false });
+          for (const listener of changes) listener({ entry, deleted: false });
           return;
         }
         case 'deleted':
@@ -85,6 +89,7 @@ function cacheOf<T extends Entry>(
           feed.publish({ entry: event.entry, deleted: true });
           // While nothing could be heard it was lost; what is deleted within hearing is somebody's decision.
           if (!synced) gone(event.entry.name);
+          else for (const listener of changes) listener({ entry: event.entry, deleted: true });
           return;
         case 'synced':
           synced = true;
@@ -140,6 +145,7 @@ function cacheOf<T extends Entry>(
       index.delete(name);
     },
     onGone: (listener) => void listeners.add(listener),
+    onChange: (listener) => void changes.add(listener),
   };
   return { cache, done };
 }

@@ -2,7 +2,7 @@ import { chain, type Clock, type Trace } from '@nsm/chain';
 import type { TokenSource } from '@nsm/identity';
 import type { NetworkServiceEndpoint } from '@nsm/proto';
 import { NsmError, type Service } from '@nsm/rpc';
-import { createRegistryCache, type KindCache } from './cache.ts';
+import { createRegistryCache, type KindCache, type RegistryCache } from './cache.ts';
 import type { RegistryElement } from './call.ts';
 import { ATTEMPT_MS, type RegistryClient } from './client.ts';
 import type { Discovery } from './discovery.ts';
@@ -50,6 +50,8 @@ export interface RegistryFront {
   readonly services: readonly Service[];
   /** What clients of this node find: the same as over the wire. */
   readonly discovery: Discovery;
+  /** What is known here of the registry above, kept up to date. */
+  readonly cache: Pick<RegistryCache, 'services' | 'endpoints'>;
   /** Ends watches and timers. What was registered through here stays registered: a restarted manager goes on. */
   close(): Promise<void>;
 }
@@ -128,6 +130,7 @@ export function serveRegistryFront(options: RegistryFrontOptions): RegistryFront
       trace: options.trace,
     }),
     discovery,
+    cache,
     close: async () => {
       stopping.abort(new NsmError('cancelled', 'the manager stops'));
       await cache.close();

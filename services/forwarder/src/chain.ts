@@ -83,7 +83,7 @@ export const forwarderChain = (d: ForwarderDeps): ConnectionElement => {
     lifecycle(d.connections), // one queue and one scope per connection; a close ends here and unwinds what is below
     expire(d.connections, d.clock), // closes what is not refreshed in time
     discover(d.discovery, d.clock), // which endpoints may serve this request
-    roundRobin(), // tries them until one accepts
+    roundRobin(d.clock), // tries them until one accepts
     mechanisms(
       kernelMechanism(d),
       ...(tunnel ? [vxlanMechanism(tunnel)] : []),

@@ -14,6 +14,11 @@ const LONGEST_RETRY_MS = { new: 5_000, healing: 1_000 } as const;
  * started does not know everybody yet.
  */
 const GONE_GRACE_MS = 10_000;
+/**
+ * A wire that carries packets is asked for again some time within this, in ms: whoever hears of a manager's restart hears of it together
+ * with all others.
+ */
+const HERD_MS = 200;
 
 export interface WireOptions extends AttemptOptions {
   readonly connections: Connections;
@@ -73,12 +78,13 @@ async function keep(
       const cause = await rest.until(current, refreshAfter(current, clock.now(), random()), signal);
       healing = cause && { cause, since: clock.now() };
       kind = healing ? await kindFor(healing, current, options, signal) : 'refresh';
+      if (healing && kind === 'refresh') await pause(clock, HERD_MS * random(), signal);
     } catch (thrown) {
       failures += 1;
       const error = NsmError.from(thrown);
       goneSince = isGone(error) ? (goneSince ?? clock.now()) : undefined;
       kind = await nextKind({ kind, error, current, goneSince }, options, signal);
-      await pause(clock, retryAfter(failures, healing), signal);
+      await pause(clock, retryAfter(failures, healing, random()), signal);
     }
   }
 }
@@ -129,9 +135,11 @@ async function nextKind(
 const isGone = ({ code }: NsmError): boolean =>
   code === 'not-found' || code === 'no-candidate' || code === 'conflict';
 
-function retryAfter(failures: number, healing: Healing | undefined): number {
+/** Twice as long each time, moved by up to a quarter so that those who wait together do not come together. */
+function retryAfter(failures: number, healing: Healing | undefined, random: number): number {
   const pace = healing ? 'healing' : 'new';
-  return Math.min(RETRY_MS[pace] * 2 ** Math.min(failures - 1, 10), LONGEST_RETRY_MS[pace]);
+  const ms = Math.min(RETRY_MS[pace] * 2 ** Math.min(failures - 1, 10), LONGEST_RETRY_MS[pace]);
+  return ms * (0.75 + random / 2);
 }
 
 /** ms until the refresh (contract 2.5), moved by up to a tenth so that clients which started together do not stay together. */

@@ -8,7 +8,11 @@ import { followPoliciesFile } from './policies-file.ts';
 await main('nse', settings, async (config, runtime) => {
   const { log, clock, random, newId, transport } = runtime;
   const { NSM_NAME: name } = config;
-  const policies = await followPoliciesFile(config.NSM_PBR_CONFIG_PATH, (fault) => log.warn(fault));
+  const policies = await followPoliciesFile(
+    config.NSM_PBR_CONFIG_PATH,
+    (fault) => log.warn(fault),
+    () => nse.askForRefresh(),
+  );
   runtime.onStop('policy routes', () => policies.close());
   const nse = createNse({
     name,

@@ -1,14 +1,19 @@
 import type { Trace } from '@nsm/chain';
 import {
+  askForRefresh,
   createConnections,
   serveConnections,
   type OnUndoFailure,
   type Outcome,
 } from '@nsm/connection';
+import { quarantined } from '@nsm/ip';
 import { NetworkService, NetworkServiceEndpoint } from '@nsm/proto';
 import { keepRegistered, registryClient, type Keeper, type KeepOptions } from '@nsm/registry';
 import type { Service, Transport } from '@nsm/rpc';
 import { nseChain, type NseDeps } from './chain.ts';
+
+/** How long addresses of a connection that ended are given to nobody else, in ms. */
+const QUARANTINE_MS = 60_000;
 
 export interface NseOptions extends Omit<NseDeps, 'connections'> {
   readonly transport: Transport;
@@ -33,6 +38,8 @@ export interface Nse {
   readonly services: readonly Service[];
   /** Registers services and endpoint under the URL it is served on; resolves once that is done, and goes on keeping it. */
   register(url: string): Promise<void>;
+  /** Asks all clients to request again: what they are given has changed. */
+  askForRefresh(): void;
   stop(): Promise<void>;
 }
 
@@ -50,6 +57,9 @@ export function createNse(options: NseOptions): Nse {
     onRegistration,
   } = options;
   const connections = createConnections(options.onUndoFailure);
+  const pools = options.pools.map((pool) =>
+    quarantined(pool, { ms: QUARANTINE_MS, now: () => clock.now() }),
+  );
   const registry = registryClient(transport, managerUrl, { tokens, clock, random });
   const keep = { clock, random, onAttempt: onRegistration };
   const services: Keeper<NetworkService>[] = [];
@@ -57,7 +67,7 @@ export function createNse(options: NseOptions): Nse {
   return {
     services: serveConnections({
       ...options,
-      chain: nseChain({ ...options, connections }),
+      chain: nseChain({ ...options, connections, pools }),
       connections,
       now: () => clock.now(),
     }),
@@ -79,6 +89,7 @@ export function createNse(options: NseOptions): Nse {
       endpoint = keeper;
       await keeper.ready;
     },
+    askForRefresh: () => askForRefresh(connections),
     stop: async () => {
       // Services outlive their endpoints; others may offer them.
       await Promise.all(services.map((keeper) => keeper.stop({ unregister: false })));

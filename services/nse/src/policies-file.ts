@@ -12,8 +12,9 @@ const NAMES = { dstPort: 'dstport', srcPort: 'srcport', nextHop: 'nexthop' } as 
 export const followPoliciesFile = (
   path: string,
   onFault: (fault: string) => void,
+  onChange?: () => void,
 ): Promise<FollowedFile<readonly PolicyRoute[]>> =>
-  followFile<readonly PolicyRoute[]>(path, { absent: [], parse: parsePolicies, onFault });
+  followFile<readonly PolicyRoute[]>(path, { absent: [], parse: parsePolicies, onFault, onChange });
 
 /** @throws Error, NsmError that names the field at fault */
 export function parsePolicies(text: string): PolicyRoute[] {

@@ -1,5 +1,6 @@
 import { chain, type Clock } from '@nsm/chain';
 import {
+  admit,
   clientInfo,
   connect,
   discoverForwarder,
@@ -36,6 +37,9 @@ export interface NsmgrDeps {
   readonly excluded: () => readonly string[];
 }
 
+/** Requests of clients of this node that are under way; more of them are not done sooner. */
+const AT_ONCE = 32;
+
 /** What a manager does with a Request or Close: chooses a forwarder of its node and goes on there. */
 export const nsmgrChain = (d: NsmgrDeps): ConnectionElement =>
   chain(
@@ -44,6 +48,7 @@ export const nsmgrChain = (d: NsmgrDeps): ConnectionElement =>
     updateToken(d.tokens), // needs the index of our segment
     lifecycle(d.connections), // one queue and one scope per connection; a close ends here and unwinds what is below
     expire(d.connections, d.clock), // closes what is not refreshed in time
+    admit(AT_ONCE), // below the queue of its connection: who waits there has no place yet
     clientInfo(d.labels), // before any selection by labels
     excludedPrefixes(d.excluded), // before the endpoint chooses addresses
     discoverForwarder(d), // may try several; one that failed has left nothing behind

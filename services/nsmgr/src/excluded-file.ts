@@ -6,8 +6,9 @@ import { parse } from 'yaml';
 export const followExcludedFile = (
   path: string,
   onFault: (fault: string) => void,
+  onChange?: () => void,
 ): Promise<FollowedFile<readonly string[]>> =>
-  followFile<readonly string[]>(path, { absent: [], parse: prefixesOf, onFault });
+  followFile<readonly string[]>(path, { absent: [], parse: prefixesOf, onFault, onChange });
 
 function prefixesOf(text: string): string[] {
   const document = parse(text) as { prefixes?: unknown } | null;

@@ -7,8 +7,10 @@ import { publicUrl } from './public-url.ts';
 await main('nsmgr', settings, async (config, runtime) => {
   const { log, clock, random, newId, transport } = runtime;
   const { NSM_NAME: name } = config;
-  const excluded = await followExcludedFile(config.NSM_EXCLUDED_PREFIXES_FILE, (fault) =>
-    log.warn(fault),
+  const excluded = await followExcludedFile(
+    config.NSM_EXCLUDED_PREFIXES_FILE,
+    (fault) => log.warn(fault),
+    () => nsmgr.askForRefresh(),
   );
   runtime.onStop('excluded prefixes', () => excluded.close());
 
@@ -47,7 +49,7 @@ await main('nsmgr', settings, async (config, runtime) => {
     onMoved: (connection, service, endpoint) =>
       log.info(
         { connection, service, endpoint },
-        'the endpoint no longer fits the rules of the service: closed',
+        'its endpoint was unregistered, or no longer fits the rules of the service: closed, for its client to ask for another',
       ),
   });
   runtime.onStop('manager', () => nsmgr.stop());

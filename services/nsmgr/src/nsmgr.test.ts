@@ -2,15 +2,13 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { NetworkService, NetworkServiceEndpoint } from '@nsm/proto';
 import { nsmgrChain, type NsmgrDeps } from './chain.ts';
 import { followExcludedFile } from './excluded-file.ts';
 import { publicUrl } from './public-url.ts';
-import { monitorServices } from './service-monitor.ts';
 
 test('the chain of a manager, in order', () => {
   expect(nsmgrChain({} as NsmgrDeps).name).toMatchInlineSnapshot(
-    `"validate > update-path > update-token > lifecycle > expire > client-info > excluded-prefixes > discover-forwarder > follow-next-hop > connect"`,
+    `"validate > update-path > update-token > lifecycle > expire > admit > client-info > excluded-prefixes > discover-forwarder > follow-next-hop > connect"`,
   );
 });
 
@@ -63,43 +61,4 @@ describe('the file of excluded prefixes', () => {
     expect(file.current()).toEqual(['10.0.0.0/8']);
     file.close();
   });
-});
-
-test('a connection whose endpoint no longer fits the rules of its service is closed, others are not', async () => {
-  const closed: string[] = [];
-  const moved = Promise.withResolvers<string>();
-  const connection = (id: string, endpoint: string) => ({
-    id,
-    networkService: 'svc',
-    networkServiceEndpointName: endpoint,
-    labels: {},
-  });
-  const connections = {
-    list: () => [connection('a', 'blue'), connection('b', 'green')],
-    close: async (id: string) => void closed.push(id),
-  };
-  const discovery = {
-    services: async () => [],
-    endpoints: async ({ name = '' }) => [
-      NetworkServiceEndpoint.fromPartial({
-        name,
-        networkServiceLabels: { svc: { labels: { color: name } } },
-      }),
-    ],
-  };
-  const recheck = monitorServices({
-    connections: connections as never,
-    discovery,
-    onMoved: (id) => moved.resolve(id),
-    onFault: (err) => moved.reject(err),
-  });
-  recheck(
-    NetworkService.fromPartial({
-      name: 'svc',
-      matches: [{ routes: [{ destinationSelector: { color: 'green' } }] }],
-    }),
-  );
-  expect(await moved.promise).toBe('a');
-  await new Promise(setImmediate);
-  expect(closed).toEqual(['a']);
 });

@@ -1,5 +1,6 @@
 import type { Trace } from '@nsm/chain';
 import {
+  askForRefresh,
   createConnections,
   createPeers,
   serveConnections,
@@ -40,6 +41,8 @@ export interface NsmgrOptions extends Omit<
 export interface Nsmgr {
   readonly services: readonly Service[];
   readonly connections: Connections;
+  /** Asks all clients of this node to request again: what they may be given has changed. */
+  askForRefresh(): void;
   /** Ends watches and waits for what is under way. Wires stay as they are. */
   stop(): Promise<void>;
 }
@@ -66,25 +69,25 @@ export function createNsmgr(options: NsmgrOptions): Nsmgr {
     dialer: transport,
     discovery: front.discovery,
   });
-  const stopping = new AbortController();
-  const recheck = monitorServices({
+  const monitor = monitorServices({
     connections,
     discovery: front.discovery,
+    now: () => clock.now(),
     onMoved: onMoved ?? (() => undefined),
     onFault: () => undefined,
   });
-  const following = client.services.follow({}, stopping.signal, (event) => {
-    if (event.type === 'put') recheck(event.entry);
+  front.cache.services.onChange(({ entry, deleted }) => {
+    if (!deleted) monitor.service(entry);
   });
+  front.cache.endpoints.onChange((change) => monitor.endpoint(change));
   return {
     connections,
     services: [
       ...serveConnections({ ...options, chain, connections, now: () => clock.now() }),
       ...front.services,
     ],
+    askForRefresh: () => askForRefresh(connections),
     stop: async () => {
-      stopping.abort();
-      await following;
       peers.close();
       await connections.idle();
       await front.close();

@@ -3,6 +3,9 @@ import type { Connection, IPContext } from '@nsm/proto';
 import { startNse } from './parts.ts';
 import { callerOf, createStage, refusal, type PartialConnection, type Stage } from './stage.ts';
 
+/** How long addresses that were given back are given to nobody else, in ms. */
+const REST_MS = 60_000;
+
 let stage: Stage;
 beforeEach(() => void (stage = createStage()));
 afterEach(() => stage.end());
@@ -24,13 +27,15 @@ test('73: the first request gets the lowest addresses, and routes to each other'
   });
 });
 
-test('73: a refresh keeps them, another connection gets others, a close frees them', async () => {
+test('73: a refresh keeps them, another connection gets others, a close frees them after a rest', async () => {
   const a = callerOf(stage, await startNse(stage));
   const first = await a.request({ id: 'A-1' });
   expect(ipOf(await a.request(first))).toEqual(ipOf(first));
   expect(ipOf(await a.request({ id: 'A-2' })).dstIpAddrs).toEqual(['172.16.1.2/32']);
   await a.close(first);
-  expect(ipOf(await a.request({ id: 'A-3' })).dstIpAddrs).toEqual(['172.16.1.0/32']);
+  expect(ipOf(await a.request({ id: 'A-3' })).dstIpAddrs).toEqual(['172.16.1.4/32']);
+  await stage.clock.advance(REST_MS);
+  expect(ipOf(await a.request({ id: 'A-4' })).dstIpAddrs).toEqual(['172.16.1.0/32']);
 });
 
 test('74: addresses that have become excluded are replaced, and no route to them is left', async () => {
@@ -44,7 +49,8 @@ test('74: addresses that have become excluded are replaced, and no route to them
     dstRoutes: [to('172.16.1.3/32')],
     excludedPrefixes: ['172.16.1.0/31'],
   });
-  // The old ones are free again for others.
+  // The old ones are free again for others, after a rest.
+  await stage.clock.advance(REST_MS);
   expect(ipOf(await a.request({ id: 'A-2' })).dstIpAddrs).toEqual(['172.16.1.0/32']);
 });
 

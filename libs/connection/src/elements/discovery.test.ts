@@ -136,7 +136,7 @@ describe('round-robin', () => {
   const three = ['a', 'b', 'c'].map((name) => endpoint(name, 'svc'));
 
   test('gives equal endpoints one connection each, in turn', async () => {
-    const element = roundRobin();
+    const element = roundRobin(clock);
     const chosen: (string | undefined)[] = [];
     for (let i = 0; i < 4; i += 1)
       chosen.push(
@@ -158,7 +158,7 @@ describe('round-robin', () => {
       },
     });
     const ask = (...names: string[]) =>
-      chain(roundRobin(), refusing(...names)).run(
+      chain(roundRobin(clock), refusing(...names)).run(
         callOf({ networkService: 'svc' }, { candidates: three }),
         async (call) => call.connection,
       );
@@ -171,6 +171,24 @@ describe('round-robin', () => {
         '0. An error during select endpoint a --> a is full; 1. An error during select endpoint b --> b is full; 2. An error during select endpoint c --> c is full: all candidates have failed',
     });
   });
+});
+
+test('a candidate that could not be reached comes last for a while', async () => {
+  const time = createFakeClock(0);
+  const element = roundRobin(time);
+  const candidates = ['a', 'b'].map((name) => endpoint(name, 'svc'));
+  const tried: string[] = [];
+  const ask = () =>
+    element.run(callOf({ networkService: 'svc' }, { candidates }), async (call) => {
+      tried.push(call.target?.name ?? '');
+      if (call.target?.name === 'a') throw new NsmError('unavailable', 'a is gone');
+      return call.connection;
+    });
+  for (let i = 0; i < 3; i += 1) await ask();
+  expect(tried).toEqual(['a', 'b', 'b', 'b']);
+  await time.advance(10_000);
+  for (let i = 0; i < 2; i += 1) await ask();
+  expect(tried.slice(4)).toEqual(['b', 'a', 'b']);
 });
 
 describe('discover-forwarder', () => {

@@ -1,10 +1,25 @@
+import type { Clock } from '@nsm/chain';
+import { NsmError } from '@nsm/rpc';
 import type { ConnectionElement } from '../call.ts';
 import { withConnection } from '../call.ts';
 import { tryEach } from '../try-each.ts';
 
-/** Takes the candidates in turn, starting one further for each new choice; one that refuses is followed by the next. */
-export const roundRobin = (): ConnectionElement => {
+/** How long a candidate that could not be reached is asked after the others, in ms: the registry may name a dead one for a minute. */
+const SHUN_MS = 10_000;
+
+/**
+ * Takes the candidates in turn, starting one further for each new choice; one that refuses is followed by the next. Who could not be
+ * reached a moment ago comes last: a machine that has vanished costs each request the time to find out.
+ */
+export const roundRobin = (clock: Pick<Clock, 'now'>): ConnectionElement => {
   const starts = new Map<string, number>();
+  /** Until when, by URL, in ms since 1970. */
+  const shunned = new Map<string, number>();
+  const isShunned = (url: string): boolean => {
+    const shuns = (shunned.get(url) ?? 0) > clock.now();
+    if (!shuns) shunned.delete(url);
+    return shuns;
+  };
   return {
     name: 'round-robin',
     run(call, next) {
@@ -13,14 +28,24 @@ export const roundRobin = (): ConnectionElement => {
       const start = candidates.length > 1 ? (starts.get(service) ?? 0) % candidates.length : 0;
       if (candidates.length > 1) starts.set(service, start + 1);
       const inTurn = [...candidates.slice(start), ...candidates.slice(0, start)];
+      const last = inTurn.filter(({ url }) => isShunned(url));
       return tryEach(
-        inTurn,
+        [...inTurn.filter((candidate) => !last.includes(candidate)), ...last],
         { what: 'endpoint', none: 'all candidates have failed' },
-        ({ name, url }) =>
-          next({
-            ...withConnection(call, { networkServiceEndpointName: name }),
-            target: { name, url },
-          }),
+        async ({ name, url }) => {
+          try {
+            const answer = await next({
+              ...withConnection(call, { networkServiceEndpointName: name }),
+              target: { name, url },
+            });
+            shunned.delete(url);
+            return answer;
+          } catch (thrown) {
+            if (NsmError.from(thrown).code === 'unavailable')
+              shunned.set(url, clock.now() + SHUN_MS);
+            throw thrown;
+          }
+        },
       );
     },
   };
