@@ -15,6 +15,11 @@ import { pathOf } from './path.ts';
 /** Between attempts to hear a next hop again, in ms. */
 const RETRY_MS = 50;
 const LONGEST_RETRY_MS = 1_000;
+/**
+ * How long a next hop is still heard that no connection goes to any more, in ms: the close of the last one is under way, and whether it
+ * will be answered is known by who listens.
+ */
+const LINGER_MS = 10_000;
 
 /**
  * What the next hops say of the connections that go to them (contract 3.5): one monitor stream per next hop, whatever the number of
@@ -97,6 +102,12 @@ export function createPeers({ name, dialer, connections, clock }: PeersOptions):
     }
   };
 
+  const leave = (url: string, peer: Peer): void => {
+    if (peer.ids.size > 0 || peers.get(url) !== peer) return;
+    peers.delete(url);
+    peer.ending.abort();
+  };
+
   return {
     follow: (url, id) => {
       const peer = peers.get(url) ?? { ids: new Set(), ending: new AbortController() };
@@ -107,9 +118,7 @@ export function createPeers({ name, dialer, connections, clock }: PeersOptions):
       }
       return () => {
         peer.ids.delete(id);
-        if (peer.ids.size > 0 || peers.get(url) !== peer) return;
-        peers.delete(url);
-        peer.ending.abort();
+        if (peer.ids.size === 0) clock.after(LINGER_MS, () => leave(url, peer));
       };
     },
     close: () => {

@@ -1,7 +1,7 @@
 /**
  * How a caller learns that the machine of a server has vanished, which no socket tells: a stream of a server of ours says something at
- * least every {@link BEAT_MS} when the caller asks for it by this header. Whoever does not know the header never beats, and is then
- * not missed either.
+ * least every {@link BEAT_MS} when the caller asks for it by this header, and answers the header. Whoever does not know it is not
+ * missed.
  */
 export const BEAT_HEADER = 'nsm-beat';
 const BEAT_MS = 150;
@@ -32,7 +32,8 @@ export async function* withBeats(messages: AsyncIterable<unknown>): AsyncGenerat
     next.then(settle, settle);
   };
   try {
-    for (ask(); ;) {
+    ask();
+    for (;;) {
       // One promise a round: a race against the next message would leave a reaction at it each time.
       if (come === undefined)
         await new Promise<void>((resolve) => {
@@ -48,9 +49,9 @@ export async function* withBeats(messages: AsyncIterable<unknown>): AsyncGenerat
         yield BEAT;
         continue;
       }
-      const { done, value } = await now;
-      if (done === true) return;
-      yield value;
+      const next: IteratorResult<unknown, unknown> = await now;
+      if (next.done === true) return;
+      yield next.value;
       ask();
     }
   } finally {
@@ -58,9 +59,10 @@ export async function* withBeats(messages: AsyncIterable<unknown>): AsyncGenerat
   }
 }
 
-/** Calls `onSilence` once when a stream that has beaten misses {@link MISSES} beats. Counts by ticks, so that our own sleep is not theirs. */
+/** Calls `onSilence` once when a stream, from when it is expected to beat, misses {@link MISSES} beats. Counts by ticks, so that our own sleep is not theirs. */
 export function listenForBeats(onSilence: () => void): {
-  heard(message: unknown): void;
+  expect(): void;
+  heard(): void;
   stop(): void;
 } {
   let missed = 0;
@@ -73,10 +75,8 @@ export function listenForBeats(onSilence: () => void): {
     }
   };
   return {
-    heard: (message) => {
-      missed = 0;
-      if (message === BEAT) timer ??= setInterval(tick, BEAT_MS);
-    },
+    expect: () => void (timer ??= setInterval(tick, BEAT_MS)),
+    heard: () => void (missed = 0),
     stop: () => clearInterval(timer),
   };
 }

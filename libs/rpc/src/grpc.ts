@@ -39,7 +39,7 @@ const TIMEOUT = 'grpc-timeout';
 const MAX_MESSAGE_BYTES = 8 << 20;
 
 /** How long a connection over TCP may take, in ms: a machine that has vanished answers nothing. */
-const CONNECT_MS = 1_000;
+const CONNECT_MS = 900;
 
 /**
  * The real transport: gRPC over TCP and unix sockets. With an identity both ends prove theirs on every connection (contract
@@ -171,6 +171,10 @@ const streaming = ({ handler, hop, secure }: Serving) =>
     try {
       const messages = handler(decoded(request), contextOf(context, secure));
       const beats = context.metadata.get(BEAT_HEADER) !== undefined;
+      if (beats) {
+        context.header.set(BEAT_HEADER, '1');
+        context.sendHeader();
+      }
       yield* beats
         ? withBeats(messages as AsyncIterable<unknown>)
         : (messages as AsyncIterable<unknown>);
@@ -230,8 +234,13 @@ async function start(
   const until = Date.now() + CONNECT_MS;
   for (;;) {
     const { call, line } = await dial(grpc.signal);
-    if (isRemote(url) && (await connected(line.channel, grpc.signal, until)) === 'late')
-      ways.lose(url, `took no connection within ${CONNECT_MS} ms`);
+    if (isRemote(url)) {
+      if (options.keepalive !== true && ways.isLost(url))
+        throw new NsmError('unavailable', `${url} was lost a moment ago`);
+      const reached = await connected(line.channel, grpc.signal, until);
+      if (reached === 'late') ways.lose(url, `took no connection within ${CONNECT_MS} ms`);
+      else ways.found(url);
+    }
     if (typeof headers === 'function') {
       const made = await headers(await line.peer(grpc.signal));
       if (line.retired) continue;
@@ -308,11 +317,16 @@ const streamingCall = (route: Route) =>
     const loss = isRemote(url) ? ways.loss(url) : undefined;
     const prepared = outgoing(options, loss);
     const beats = listenForBeats(() => ways.lose(url, 'has fallen silent'));
-    if (loss && options.keepalive === true) prepared.metadata.set(BEAT_HEADER, '1');
+    if (loss && options.keepalive === true) {
+      prepared.metadata.set(BEAT_HEADER, '1');
+      prepared.grpc.onHeader = (header) => {
+        if (header.has(BEAT_HEADER)) beats.expect();
+      };
+    }
     try {
       const { result } = await start(route, request, options, prepared);
       for await (const message of result as AsyncIterable<unknown>) {
-        beats.heard(message);
+        beats.heard();
         if (message !== BEAT) yield message;
       }
     } catch (err) {

@@ -110,7 +110,11 @@ test('a machine that vanishes ends streams and calls to it, and is found again w
   await expect(waiting).rejects.toMatchObject({ code: 'unavailable' });
   await expect(request('quick')).rejects.toMatchObject({ code: 'unavailable' });
   between.comeBack();
+  // Who listens for its return finds it, and then all do.
+  const again = monitor(true);
+  await again.told;
   expect(await request('quick')).toMatchObject({ id: 'quick' });
+  again.ended.catch(() => undefined); // it goes on until all is taken down
   // Beats are not told.
   expect(events).toHaveLength(1);
 }, 20_000);

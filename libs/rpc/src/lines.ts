@@ -38,13 +38,21 @@ export interface Ways {
   /** Aborted, with the reason, when the line to a URL is lost. */
   loss(url: string): AbortSignal;
   lose(url: string, reason: string): void;
+  /** Whether a line was lost a moment ago and nobody has reached the URL since. */
+  isLost(url: string): boolean;
+  found(url: string): void;
   close(): void;
 }
+
+/** How long nobody but who listens for its return waits for a machine that was lost, in ms: there may be another one to ask. */
+const LOST_MS = 3_000;
 
 /** With an identity, lines prove it at both ends. */
 export function createWays(identity: IdentitySource | undefined): Ways {
   const lines = identity ? secureLines(identity) : openLines();
   const losses = new Map<string, AbortController>();
+  /** When, in ms of `performance.now`. */
+  const lost = new Map<string, number>();
   return {
     to: lines.to,
     loss: (url) => {
@@ -55,8 +63,11 @@ export function createWays(identity: IdentitySource | undefined): Ways {
     lose: (url, reason) => {
       losses.get(url)?.abort(new NsmError('unavailable', `${url} ${reason}`));
       losses.delete(url);
+      lost.set(url, performance.now());
       lines.drop(url);
     },
+    isLost: (url) => performance.now() - (lost.get(url) ?? -Infinity) < LOST_MS,
+    found: (url) => void lost.delete(url),
     close: () => lines.close(),
   };
 }
