@@ -1,8 +1,8 @@
 import { programChanges } from './change.ts';
 import { codeOf } from './error.ts';
-import type { Birth, Change, Device, Kernel } from './kernel.ts';
+import type { Birth, Device, Kernel } from './kernel.ts';
 import type { OpenEnd } from './open.ts';
-import type { End, Plan } from './plan.ts';
+import type { Plan } from './plan.ts';
 import { orphanChanges, policyChanges } from './policies.ts';
 import { bearPort } from './segment.ts';
 import { takeDevice } from './wireguard/take.ts';
@@ -15,12 +15,14 @@ const ATTEMPTS = 3;
  *
  * The birth is a call of its own: after a refusal the kernel runs the rest of a batch, and if the index was somebody's, the rest
  * would be done to that link.
+ * @param prepared namespaces whose settings are made already; those of this birth join them
  * @param freeTunnel reaps a buried tunnel `<vni>/<port>` now, if there is one
  */
 export function birth(
   kernel: Kernel,
   plan: Plan,
   ends: readonly OpenEnd[],
+  prepared: Set<string>,
   freeTunnel: (tunnel: string) => void,
 ): void {
   const devices =
@@ -31,11 +33,12 @@ export function birth(
     ends.forEach(({ end, alias, space }, i) => {
       const dev = devices[i];
       if (dev === undefined) return;
-      space.apply([...raise(dev, end, alias), ...programChanges(dev, end)]);
+      space.apply(programChanges(dev, end, alias, prepared.has(space.netns)));
+      prepared.add(space.netns);
       if (end.policies !== undefined) space.apply(policyChanges(space, dev, end.policies));
     });
-    // A tunnel has no carrier to wait for.
-    const carrier = plan.link.kind !== 'vxlan';
+    // A tunnel has no carrier to wait for, whoever made it.
+    const carrier = plan.link.kind === 'veth' || plan.link.kind === 'vlan';
     ends.forEach(({ space, end: { addresses } }, i) => {
       const dev = devices[i];
       if (dev !== undefined) space.settle(dev, { carrier, addresses });
@@ -102,9 +105,3 @@ function bearOnce(
     home.leave();
   }
 }
-
-/** The address mode counts when the link goes up, and the kernel reads it after the flags of the same message. */
-const raise = (dev: Device, end: End, alias: string): Change[] => [
-  ...(end.noLinkLocal === true ? [{ op: 'set', dev, to: { addrGenMode: 'none' } } as const] : []),
-  { op: 'set', dev, to: { alias, up: true } },
-];

@@ -53,14 +53,12 @@ function takeOut(
   },
 ): boolean {
   if (policies !== undefined) space.apply(policyChanges(space, link, []));
-  const silence =
-    link.kind === 'vxlan'
-      ? routes.map((route): Change => ({ op: 'no-route', dev: link, route }))
-      : [down(link)];
+  const grave = { name: tombstoneName(link.index), group: REAPER_GROUP };
   return applied(space, link, [
-    ...silence,
-    { op: 'set', dev: link, to: { name: tombstoneName(link.index), group: REAPER_GROUP } },
+    // Without routes and addresses a link that goes down is nothing the kernel has to look through its tables for.
+    ...routes.map((route): Change => ({ op: 'no-route', dev: link, route })),
     ...addresses.map((address): Change => ({ op: 'no-address', dev: link, address })),
+    { op: 'set', dev: link, to: link.kind === 'vxlan' ? grave : { ...grave, up: false } },
   ]);
 }
 

@@ -24,19 +24,21 @@ export const wantedState = (end: End, alias: string, kind: string): EndState => 
   up: true,
 });
 
-/** Everything that has to be set on a link that was just born. */
-export function programChanges(dev: Device, end: End): Change[] {
-  // Whether addresses are allowed at all is a setting of the link; those of the namespace can wait, so as not to split the batch.
+/** Everything that has to be set on a link that was just born. `prepared`: the settings of its namespace are made already. */
+export function programChanges(dev: Device, end: End, alias: string, prepared: boolean): Change[] {
+  // Whether IPv6 is there at all is a setting of the link that counts from when it goes up; those of the namespace can wait, so as
+  // not to split the batch.
   const [ofLink, ofNamespace] = [
     end.sysctls.filter(({ path }) => path.includes('/conf/')),
     end.sysctls.filter(({ path }) => !path.includes('/conf/')),
   ];
   return [
     ...ofLink.map((sysctl): Change => ({ op: 'sysctl', sysctl })),
+    { op: 'set', dev, to: { alias, up: true } },
     ...end.addresses.map((address): Change => ({ op: 'address', dev, address })),
     ...end.routes.map((route): Change => ({ op: 'route', dev, route })),
     ...end.neighbours.map((neighbour): Change => ({ op: 'neighbour', dev, neighbour })),
-    ...ofNamespace.map((sysctl): Change => ({ op: 'sysctl', sysctl })),
+    ...(prepared ? [] : ofNamespace.map((sysctl): Change => ({ op: 'sysctl', sysctl }))),
   ];
 }
 

@@ -228,7 +228,12 @@ export function createFakeKernel({
       throw new DatapathError({ message, code: 'ENOENT', operation: '' });
     },
     home: () => open(HOME),
-    nsids: (opened) => opened.map(({ netns }) => nsidOf(netns)),
+    nsids: (opened) =>
+      opened.map(({ netns }) => {
+        const isNew = !nsids.includes(netns);
+        return { nsid: nsidOf(netns), isNew };
+      }),
+    linkAt: (nsid, name) => named(linksOf(nsids[nsid] ?? ''), name)?.state,
     newIndex: () => (lastIndex += 1),
     tagging: () => tagging,
   };

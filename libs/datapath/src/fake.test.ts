@@ -123,6 +123,19 @@ describe('reconciling', () => {
     expect(restarted.show(places)[0]).toContain('link add new ');
   });
 
+  test('writes the settings of a namespace once, and again for another one', async () => {
+    const datapath = createFakeDatapath();
+    const other = { ...places, client: 'inode://4/3' };
+    const settings = (): number => datapath.operations.filter((op) => op === 'sysctl').length;
+    // One of each link, which switches IPv6 off, and one of each namespace.
+    await datapath.ensure(localPlan(places));
+    expect(settings()).toBe(4);
+    await datapath.ensure(localPlan(places, { id: 'c2', name: 'nsm-2', peerName: 'nse-2' }));
+    expect(settings()).toBe(6);
+    await datapath.ensure(localPlan(other, { id: 'c3', peerName: 'nse-3' }));
+    expect(settings()).toBe(9);
+  });
+
   test('refuses when told to, once', async () => {
     const datapath = createFakeDatapath();
     datapath.failNext('ENOBUFS');

@@ -5,7 +5,8 @@ import type { Reconciled } from './reconcile.ts';
 
 /** What the kernel thread can be asked. */
 export type Job =
-  | { readonly job: 'ensure'; readonly plan: Plan; readonly was?: Plan }
+  /** `was`: the plan that this one replaces; `same`: one that means the same, which need not be sent twice. */
+  | { readonly job: 'ensure'; readonly plan: Plan; readonly was?: Plan | 'same' }
   | { readonly job: 'remove'; readonly plan: Plan }
   | { readonly job: 'discard'; readonly link: CountedLink }
   | { readonly job: 'census' }

@@ -1,4 +1,4 @@
-import type { Counters } from '@nsm/netlink';
+import type { Counters, NamespaceNumber } from '@nsm/netlink';
 import type {
   End,
   PlannedNeighbour,
@@ -15,7 +15,9 @@ export interface Kernel {
   /** The node's own namespace, whose addresses carry the tunnels. */
   home(): Namespace;
   /** The numbers by which `home` hears of open namespaces, given where they had none; they hold nothing. */
-  nsids(spaces: readonly Namespace[]): number[];
+  nsids(spaces: readonly Namespace[]): NamespaceNumber[];
+  /** A link of a namespace by its number there, without entering it; undefined: it is not there, or cannot be seen that way. */
+  linkAt(nsid: number, name: string): LinkState | undefined;
   /** An interface index that is most probably free everywhere. */
   newIndex(): number;
   /** How this kernel puts tags on frames: by links of its own, or by programs where it has no such links. */

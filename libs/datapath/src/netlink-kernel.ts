@@ -48,20 +48,30 @@ import { plannedRoute, rulesOf, tableRoutesOf } from './rule-state.ts';
 /** Interface indexes we choose: far above those the kernel hands out, and enough of them that drawing one twice is news. */
 const INDEXES = { min: 0x2000_0000, max: 0x7000_0000 } as const;
 
-/** The kernel this process runs on. The thread's own namespace is home: its addresses carry the tunnels. */
-export function createNetlinkKernel(): Kernel {
+/**
+ * The kernel this process runs on. The thread's own namespace is home: its addresses carry the tunnels. What is asked of it goes
+ * over one socket, since the thread keeps that namespace anyway; `close` ends it.
+ */
+export function createNetlinkKernel(): Kernel & { close(): void } {
   const finder = createNetnsFinder();
   /** Open namespaces and their descriptors, which births need and nobody else shall see. */
   const descriptors = new WeakMap<Namespace, number>();
   let tagging: 'link' | 'program' | undefined;
+  let homeSocket: Rtnetlink | undefined;
+  let home: Namespace | undefined;
   const fdOf = (space: Namespace): number => {
     const fd = descriptors.get(space);
     if (fd === undefined) throw new Error(`namespace ${space.netns} is not open`);
     return fd;
   };
 
-  const open = (netns: string, fd: number | undefined): Namespace => {
-    const rtnetlink = openRtnetlink(fd);
+  const atHome = (): Rtnetlink => (homeSocket ??= openRtnetlink());
+  const open = (
+    netns: string,
+    rtnetlink: Rtnetlink,
+    fd: number | undefined,
+    leave: () => void,
+  ): Namespace => {
     const space: Namespace = {
       netns,
       link: (by) => {
@@ -79,10 +89,7 @@ export function createNetlinkKernel(): Kernel {
         for (const address of addresses.map(parsePrefix))
           if (address.family === 6) awaitAddress(rtnetlink, address);
       },
-      leave: () => {
-        rtnetlink.close();
-        if (fd !== undefined) closeSync(fd);
-      },
+      leave,
     };
     if (fd !== undefined) descriptors.set(space, fd);
     return space;
@@ -95,17 +102,37 @@ export function createNetlinkKernel(): Kernel {
         throw new PlanError('netns', `${JSON.stringify(netns)} is not inode://<dev>/<ino>`);
       const fd = finder.open(ref);
       try {
-        return open(netns, fd);
+        const rtnetlink = openRtnetlink(fd);
+        return open(netns, rtnetlink, fd, () => {
+          rtnetlink.close();
+          closeSync(fd);
+        });
       } catch (error) {
         closeSync(fd);
         throw error;
       }
     },
-    home: () => open(formatNetns(netnsOf('/proc/thread-self/ns/net')), undefined),
-    nsids: (spaces) =>
-      withRtnetlink(undefined, (rt) => spaces.map((space) => nsidOf(rt, fdOf(space)))),
+    home: () =>
+      (home ??= open(
+        formatNetns(netnsOf('/proc/thread-self/ns/net')),
+        atHome(),
+        undefined,
+        () => undefined,
+      )),
+    nsids: (spaces) => spaces.map((space) => nsidOf(atHome(), fdOf(space))),
+    linkAt: (nsid, name) => {
+      try {
+        const link = getLink(atHome(), name, { counters: true, nsid });
+        return link && stateOf(link);
+      } catch (error) {
+        // Its namespace is gone, or the kernel does not let us look into it from here.
+        if (error instanceof NetlinkError) return undefined;
+        throw error;
+      }
+    },
     newIndex: () => randomInt(INDEXES.min, INDEXES.max),
     tagging: () => (tagging ??= hasVlanLinks() ? 'link' : 'program'),
+    close: () => homeSocket?.close(),
   };
 }
 

@@ -126,8 +126,17 @@ describe('a plan', () => {
     expect(client(plan).neighbours).toEqual([
       { to: '10.0.0.9', mac: '02:00:00:00:00:aa', state: 'reachable' },
     ]);
-    expect(client(plan).noLinkLocal).toBeUndefined();
-    expect(client(localPlan(places)).noLinkLocal).toBe(true);
+  });
+
+  test.each([
+    ['IPv4 only', {}, '1'],
+    ['IPv6 too', { context: context(['fd00::1/128', '10.0.0.1/32'], []) }, '0'],
+    ['ETHERNET', { payload: 'ETHERNET' }, undefined],
+    ['packets of who knows what', { context: context([], []) }, undefined],
+  ])('switches IPv6 off where the wire carries %s, if at all', (_, wire, value) => {
+    const path = 'net/ipv6/conf/nsm-1/disable_ipv6';
+    const { sysctls } = client(localPlan(places, wire));
+    expect(sysctls.find((sysctl) => sysctl.path === path)?.value).toBe(value);
   });
 
   test('lets the MTU of the context be, and sets none that was not asked for', () => {

@@ -158,15 +158,33 @@ function endFrom(
     addresses: [...new Set(own.map(formatPrefix))],
     routes,
     neighbours: neighboursOf(wire.context, peers, peerMac),
-    sysctls: sysctlsOf(name, six, side === 'endpoint' && parameters['routeLocalNet'] === 'true'),
+    sysctls: sysctlsOf(
+      name,
+      six ? 'needed' : isEthernet(wire) || own.length === 0 ? 'possible' : 'off',
+      side === 'endpoint' && parameters['routeLocalNet'] === 'true',
+    ),
     ...(policies.length > 0 ? { policies } : {}),
-    ...(!six && !isEthernet(wire) ? { noLinkLocal: true } : {}),
   };
 }
 
-/** Contract 5.2. What belongs to the link comes first, as addresses are added after it. */
-const sysctlsOf = (name: string, six: boolean, routeLocalNet: boolean): Sysctl[] => [
-  ...(six ? [{ path: `net/ipv6/conf/${name}/disable_ipv6`, value: '0', optional: true }] : []),
+/**
+ * Contract 5.2. What belongs to the link comes first, as addresses are added after it. IPv6 is switched off on a wire that carries
+ * IPv4 packets only: each link that has it slows its namespace down for every other one.
+ */
+const sysctlsOf = (
+  name: string,
+  ipv6: 'needed' | 'possible' | 'off',
+  routeLocalNet: boolean,
+): Sysctl[] => [
+  ...(ipv6 === 'possible'
+    ? []
+    : [
+        {
+          path: `net/ipv6/conf/${name}/disable_ipv6`,
+          value: ipv6 === 'off' ? '1' : '0',
+          optional: true,
+        },
+      ]),
   ...(routeLocalNet ? [{ path: `net/ipv4/conf/${name}/route_localnet`, value: '1' }] : []),
   // Lets workloads ping without a capability; refused in a user namespace that does not map all groups.
   { path: 'net/ipv4/ping_group_range', value: '0 2147483647', optional: true },

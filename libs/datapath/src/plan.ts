@@ -86,8 +86,6 @@ export interface End {
   readonly sysctls: readonly Sysctl[];
   /** In the order in which they are tried. Absent: none. */
   readonly policies?: readonly PlannedPolicy[];
-  /** No link-local IPv6 address: a wire that carries IPv4 packets only needs none, and each one slows its namespace down. */
-  readonly noLinkLocal?: boolean;
 }
 
 /** A route out of the link. Without `via` the destination is on the link; `scope link` exists for IPv4 only. */
@@ -147,7 +145,8 @@ export const endsOf = ({ link }: Plan): { readonly side: Side; readonly end: End
     : [{ side: link.side, end: link.end }];
 
 /** Whether two plans mean the same. */
-export const samePlan = (a: Plan, b: Plan): boolean => JSON.stringify(a) === JSON.stringify(b);
+export const samePlan = (a: Plan, b: Plan): boolean =>
+  a === b || JSON.stringify(a) === JSON.stringify(b);
 
 /** Whether the link of `was` can become that of `plan` without being made anew. */
 export function sameWire(a: Plan, b: Plan): boolean {

@@ -6,9 +6,10 @@ import { bury, buryCounted, findMarked, reap } from './bury.ts';
 import type { CountedLink } from './census.ts';
 import { DatapathError } from './error.ts';
 import type { Kernel, LinkState } from './kernel.ts';
+import { asPlanned, glance, isWhole } from './glance.ts';
 import { type OpenEnd, withEnds } from './open.ts';
 import { endsOf, type Plan, samePlan, sameWire, type Side } from './plan.ts';
-import { createSegments, isPlugged } from './segment.ts';
+import { createSegments } from './segment.ts';
 
 /** Makes a kernel match plans. Synchronous; both functions may be called any number of times with the same plan. */
 export interface Reconciler {
@@ -46,6 +47,10 @@ const REMEMBERED = 4096;
 export function createReconciler(kernel: Kernel, onBuried: (netns: string) => void): Reconciler {
   /** Namespaces whose links were looked through once: a restarted process finds there what its predecessor left. */
   const seen = new Set<string>();
+  /** Namespaces whose own settings were made: they outlive every link. */
+  const prepared = new Set<string>();
+  /** By which number each namespace is known at home. */
+  const numbers = new Map<string, number>();
   /** Buried tunnels by number and port, which they keep until they are reaped. */
   const graves = new Map<string, string>();
 
@@ -92,13 +97,18 @@ export function createReconciler(kernel: Kernel, onBuried: (netns: string) => vo
 
   const ensure = (plan: Plan, was?: Plan): Reconciled => {
     if (was !== undefined && !sameWire(plan, was)) return rebuild(plan, was);
+    const unchanged =
+      was !== undefined && samePlan(plan, was) ? glance(kernel, plan, numbers) : undefined;
+    if (unchanged !== undefined)
+      return { change: 'none', counters: countersOf(endsOf(plan), unchanged), nsids: {} };
     const wire = (): Reconciled => withEnds(kernel, plan, (ends) => ensureWire(plan, was, ends));
     return plan.link.kind === 'vlan' ? segments.with(plan, plan.link, wire) : wire();
   };
 
   const ensureWire = (plan: Plan, was: Plan | undefined, ends: readonly OpenEnd[]): Reconciled => {
     // Before anything is made, so that whatever happens to it is heard.
-    const nsids = was === undefined ? numbersOf(kernel, ends) : {};
+    const nsids = was === undefined ? numbersOf(ends) : {};
+    forgetOldest(numbers);
     const before = endsOf(was ?? plan);
     const links = ends.map(
       (end, i) =>
@@ -113,8 +123,22 @@ export function createReconciler(kernel: Kernel, onBuried: (netns: string) => vo
       return { change: same ? 'none' : 'adjusted', counters: countersOf(ends, present), nsids };
     }
     ends.forEach((end, i) => clear(plan, end, links[i], was !== undefined));
-    birth(kernel, plan, ends, freeTunnel);
+    birth(kernel, plan, ends, prepared, freeTunnel);
+    forgetOldest(prepared);
     return { change: 'made', counters: {}, nsids };
+  };
+
+  /** A namespace that has no number yet is a new one, also when an earlier one had its inode: what was remembered is of that. */
+  const numbersOf = (ends: readonly OpenEnd[]): Reconciled['nsids'] => {
+    const met = kernel.nsids(ends.map(({ space }) => space));
+    return Object.fromEntries(
+      ends.map(({ space: { netns } }, i) => {
+        const { nsid = -1, isNew = true } = met[i] ?? {};
+        if (isNew) for (const memory of [seen, prepared]) memory.delete(netns);
+        numbers.set(netns, nsid);
+        return [netns, nsid];
+      }),
+    );
   };
 
   /** An end that has another name than planned: a workload may rename its links, also while nobody looks. */
@@ -145,19 +169,10 @@ export function createReconciler(kernel: Kernel, onBuried: (netns: string) => vo
   return { ensure, remove, discard };
 }
 
-/** Whether a link is up and has its name. */
-const asPlanned =
-  (ends: readonly OpenEnd[]) =>
-  ({ up, name }: LinkState, i: number): boolean =>
-    up && name === ends[i]?.end.name;
-
-const numbersOf = (kernel: Kernel, ends: readonly OpenEnd[]): Reconciled['nsids'] => {
-  const nsids = kernel.nsids(ends.map(({ space }) => space));
-  return Object.fromEntries(ends.map(({ space: { netns } }, i) => [netns, nsids[i] ?? -1]));
-};
-
-const countersOf = (ends: readonly OpenEnd[], links: readonly LinkState[]): Ensured['counters'] =>
-  Object.fromEntries(ends.map(({ side }, i) => [side, links[i]?.counters]));
+const countersOf = (
+  ends: readonly Pick<OpenEnd, 'side'>[],
+  links: readonly LinkState[],
+): Ensured['counters'] => Object.fromEntries(ends.map(({ side }, i) => [side, links[i]?.counters]));
 
 /** Our link under the name it had, or whatever has the name it shall have. */
 function linkOf(
@@ -186,22 +201,7 @@ function refuseForeign(
   });
 }
 
-/** Whether the links found are the ends of one wire of this plan. */
-function isWhole(kernel: Kernel, plan: Plan, [first, second]: readonly LinkState[]): boolean {
-  const { link } = plan;
-  if (link.kind === 'veth')
-    return first?.kind === 'veth' && first.peer === second?.index && second?.peer === first.index;
-  if (link.kind === 'vlan') return first !== undefined && isPlugged(kernel, plan, link, first);
-  // The device's keys and peer are looked at where they are set; here it is a link.
-  if (link.kind === 'wireguard') return first?.kind === 'tun';
-  const { vni, local, remote, port } = link;
-  const found = first?.vxlan;
-  return (
-    found?.vni === vni && found.local === local && found.remote === remote && found.port === port
-  );
-}
-
-function forgetOldest(memory: Set<string> | Map<string, string>): void {
+function forgetOldest(memory: Set<string> | Map<string, unknown>): void {
   if (memory.size <= REMEMBERED) return;
   const [oldest] = memory.keys();
   if (oldest !== undefined) memory.delete(oldest);

@@ -30,14 +30,23 @@ export const context = (
 /** A local wire between two kernel interfaces. */
 export const localPlan = (
   { client, endpoint }: Places,
-  wire: { id?: string; name?: string; payload?: string; context?: WireContext } = {},
+  wire: {
+    id?: string;
+    name?: string;
+    peerName?: string;
+    payload?: string;
+    context?: WireContext;
+  } = {},
 ): Plan =>
   planFrom({
     id: wire.id ?? 'c1',
     payload: wire.payload ?? 'IP',
     context: wire.context ?? context(['172.16.1.1/32'], ['172.16.1.0/32']),
     client: { type: 'KERNEL', parameters: { inodeURL: client, name: wire.name ?? 'nsm-1' } },
-    endpoint: { type: 'KERNEL', parameters: { inodeURL: endpoint, name: 'nse-1' } },
+    endpoint: {
+      type: 'KERNEL',
+      parameters: { inodeURL: endpoint, name: wire.peerName ?? 'nse-1' },
+    },
     underlay: { mtu: 1500 },
   });
 

@@ -23,7 +23,7 @@ const reconciler = createReconciler(kernel, (netns) => buried.push(netns));
 function run(job: Job): Reply['result'] {
   switch (job.job) {
     case 'ensure':
-      return reconciler.ensure(job.plan, job.was);
+      return reconciler.ensure(job.plan, job.was === 'same' ? job.plan : job.was);
     case 'remove':
       reconciler.remove(job.plan);
       return undefined;
@@ -52,6 +52,8 @@ function answer({ id, job }: Call): Reply {
 }
 
 port.on('message', (call: Call | typeof END) => {
-  if (call === END) port.close();
-  else port.postMessage(answer(call));
+  if (call === END) {
+    kernel.close();
+    port.close();
+  } else port.postMessage(answer(call));
 });

@@ -56,7 +56,7 @@ async function until(passes: (event: NetlinkEvent) => boolean): Promise<NetlinkE
 const number = (): number => {
   const fd = openNetns(pod);
   try {
-    return withRtnetlink(home, (rt) => nsidOf(rt, fd));
+    return withRtnetlink(home, (rt) => nsidOf(rt, fd).nsid);
   } finally {
     close(fd);
   }

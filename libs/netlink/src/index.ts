@@ -46,7 +46,7 @@ export {
   type NetnsRef,
   parseNetns,
 } from './netns-find.ts';
-export { nsidOf } from './nsid.ts';
+export { type NamespaceNumber, nsidOf } from './nsid.ts';
 export { awaitAddress, awaitLink } from './ready.ts';
 export { type Feature, probe } from './probe.ts';
 export { ping, type PingOptions, type PingResult } from './ping.ts';

@@ -26,6 +26,7 @@ export const IFLA = {
   netNsFd: 28,
   extMask: 29,
   linkNetnsid: 37,
+  targetNetnsid: 46,
 } as const;
 export const IFLA_INFO = { kind: 1, data: 2 } as const;
 export const IFLA_VXLAN = {

@@ -55,17 +55,25 @@ export interface Link {
   readonly vlan?: { readonly tag: number; readonly parent: number };
 }
 
-/** `ip [-s] link show dev NAME`; undefined when there is none. @throws NetlinkError */
+/** What to tell of a link, and where it is. */
+export interface LinkQuery {
+  readonly counters?: boolean;
+  /** The number of its namespace, where that is not the socket's own (Linux 5.0); one that is nobody's is refused with EINVAL. */
+  readonly nsid?: number;
+}
+
+/** `ip [-s] link show dev NAME [target-nsid NSID]`; undefined when there is none. @throws NetlinkError */
 export function getLink(
   rtnetlink: Rtnetlink,
   by: string | number,
-  { counters = false }: { readonly counters?: boolean } = {},
+  { counters = false, nsid }: LinkQuery = {},
 ): Link | undefined {
   const name = typeof by === 'string';
   const body = Buffer.concat([
     ifinfo(name ? 0 : by, 0, 0),
     u32(IFLA.extMask, RTEXT_FILTER_SKIP_STATS),
     ...(name ? [text(IFLA.ifname, by)] : []),
+    ...(nsid === undefined ? [] : [u32(IFLA.targetNetnsid, nsid)]),
   ]);
   const words = `ip link show dev ${name ? by : `if${by}`}`;
   const message = rtnetlink.get({ type: RTM_GETLINK, flags: 0, body, words, ignore: ['ENODEV'] });

@@ -178,8 +178,13 @@ describe('wires', () => {
       },
       end: async (mark) => void made.splice(made.indexOf(deviceName(mark)), 1),
     };
-    const run = async (job: { job: string; plan?: Plan; was?: Plan }): Promise<unknown> => {
-      if (job.job === 'ensure') return reconciler.ensure(job.plan!, job.was);
+    const run = async (job: {
+      job: string;
+      plan?: Plan;
+      was?: Plan | 'same';
+    }): Promise<unknown> => {
+      if (job.job === 'ensure')
+        return reconciler.ensure(job.plan!, job.was === 'same' ? job.plan : job.was);
       if (job.job === 'remove') reconciler.remove(job.plan!);
       return undefined;
     };
@@ -198,6 +203,18 @@ describe('wires', () => {
       'ip -n pod addr add 172.16.1.1/32 dev nsm-1',
       'ip -n pod route add 172.16.1.0/32 dev nsm-1 scope link',
     ]);
+  });
+
+  test('are not waited for as links are that have a carrier', async () => {
+    const { ensure, kernel } = world();
+    const waited: boolean[] = [];
+    const enter = kernel.enter.bind(kernel);
+    kernel.enter = (netns) => ({
+      ...enter(netns),
+      settle: (_, { carrier }) => void waited.push(carrier),
+    });
+    await ensure(planFrom(wire('client')));
+    expect(waited).toEqual([false]);
   });
 
   test('end the device of a wire that is removed', async () => {

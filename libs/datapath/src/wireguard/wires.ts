@@ -1,7 +1,7 @@
 import type { Mark } from '../alias.ts';
 import { PlanError } from '../check.ts';
 import { codeOf } from '../error.ts';
-import { type Plan, sameWire, type Wireguard } from '../plan.ts';
+import { type Plan, samePlan, sameWire, type Wireguard } from '../plan.ts';
 import type { Reconciled } from '../reconcile.ts';
 import type { Thread } from '../thread.ts';
 import type { WireguardDevices } from './devices.ts';
@@ -24,7 +24,11 @@ export function createWireguardWires(
   devices: WireguardDevices | undefined,
 ): Wires {
   const program = (plan: Plan, was: Plan | undefined): Promise<Reconciled> =>
-    thread.run({ job: 'ensure', plan, ...(was === undefined ? {} : { was }) });
+    thread.run({
+      job: 'ensure',
+      plan,
+      ...(was === undefined ? {} : { was: samePlan(plan, was) ? 'same' : was }),
+    });
 
   const remove = async (plan: Plan): Promise<void> => {
     // Out of service first, and at once; its process may take its time.
