@@ -1,0 +1,55 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Datapath, Plan } from '@nsm/datapath';
+import { listLinks, withRtnetlink } from '@nsm/netlink';
+import { byHand, reapByHand } from './by-hand.ts';
+import type { Place } from './places.ts';
+import type { Way } from './wire-cost.ts';
+
+const POLL_MS = 10;
+const linksIn = ({ path }: Place): number => withRtnetlink(path, (rt) => listLinks(rt).length);
+
+/** Waits until a pod has no more links than it began with. */
+async function emptied(pod: Place, links: number): Promise<void> {
+  while (linksIn(pod) > links) await pause(POLL_MS);
+}
+
+/** Wires by the data path. The plans are made before: that is the work of a request. */
+export function ours(name: string, datapath: Datapath, plans: readonly Plan[], pod: Place): Way {
+  const links = linksIn(pod);
+  const plan = (n: number): Plan => at(plans, n);
+  return {
+    name,
+    create: async (n) => {
+      await datapath.ensure(plan(n));
+    },
+    refresh: async (n) => {
+      await datapath.ensure(plan(n), plan(n));
+    },
+    close: (n) => datapath.remove(plan(n)),
+    settle: () => emptied(pod, links),
+  };
+}
+
+/** The same wires by hand. @param pods those of the plans' ends, in their order */
+export function handMade(
+  name: string,
+  plans: readonly Plan[],
+  pods: readonly Place[],
+  node: Place,
+): Way {
+  const paths = pods.map(({ path }) => path);
+  const wires = plans.map((plan) => byHand(plan, paths, node.path));
+  return {
+    name,
+    create: (n) => at(wires, n).create(),
+    refresh: (n) => at(wires, n).refresh(),
+    close: (n) => at(wires, n).close(),
+    settle: () => reapByHand(paths[0] ?? ''),
+  };
+}
+
+function at<T>(items: readonly T[], n: number): T {
+  const item = items[n];
+  if (item === undefined) throw new Error(`there is no wire ${n}`);
+  return item;
+}
