@@ -57,7 +57,7 @@ async function cost({ client, endpoint, wireguardGo }: Stage, wireguard: boolean
   }
   say(
     table(
-      'A wire, beside the same netlink messages by hand: ms, and ms of CPU of this process (medians of rounds in turn)',
+      'A wire, beside the same messages and settings by hand: ms, and ms of CPU of this process (medians of rounds in turn)',
       ['wire, step', 'ms', 'by hand', 'ratio', 'CPU', 'by hand', 'ratio'],
       rows,
     ),

@@ -5,7 +5,8 @@ import type { Rtnetlink } from './socket.ts';
 
 /** The kernel does part of what it was told later, in threads of its own that wait for their turn and for its lock on links. */
 const LIMIT_MS = 1_000;
-const PAUSE_MS = 0.25;
+/** Mostly it is done in less than a first pause; who waits for its lock for long shall not be asked all the time. */
+const PAUSE_MS = { first: 0.05, longest: 1 } as const;
 /** Nobody wakes it: waiting on it is how a thread of synchronous code pauses. */
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
@@ -32,5 +33,10 @@ export const awaitAddress = (rtnetlink: Rtnetlink, address: Address): void =>
 
 function waitUntil(ready: () => boolean): void {
   const until = performance.now() + LIMIT_MS;
-  while (!ready() && performance.now() < until) Atomics.wait(sleeper, 0, 0, PAUSE_MS);
+  for (
+    let pause: number = PAUSE_MS.first;
+    !ready() && performance.now() < until;
+    pause = Math.min(2 * pause, PAUSE_MS.longest)
+  )
+    Atomics.wait(sleeper, 0, 0, pause);
 }
