@@ -1,6 +1,13 @@
 import { attributes, nest, readText, text, u32 } from './attribute.ts';
 import { type Device, deviceIndex, deviceName } from './device.ts';
-import { type Message, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Request } from './message.ts';
+import {
+  type Message,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  NLM_F_REPLACE,
+  reading,
+  type Request,
+} from './message.ts';
 import type { Rtnetlink } from './socket.ts';
 import { close, loadProgram } from './sys.ts';
 
@@ -111,11 +118,13 @@ export const listFilters = (rtnetlink: Rtnetlink, index: number): InstalledFilte
       .flatMap((message) => decodeFilter(hook, message) ?? []),
   );
 
-/** Reads a RTM_NEWTFILTER message; undefined for the head of a list, which every priority has beside its filters. */
-function decodeFilter(
+/** Reads a RTM_NEWTFILTER message; undefined for the head of a list, which every priority has beside its filters. @throws MalformedMessage */
+export const decodeFilter = (
   hook: InstalledFilter['hook'],
-  { body }: Message,
-): InstalledFilter | undefined {
+  message: Message,
+): InstalledFilter | undefined => reading(message, (body) => readFilter(hook, body));
+
+function readFilter(hook: InstalledFilter['hook'], body: Buffer): InstalledFilter | undefined {
   const handle = body.readUInt32LE(8);
   if (handle === 0) return undefined;
   const found = attributes(body.subarray(20));

@@ -115,6 +115,20 @@ describe('keys', () => {
     expect(keyPairOf(OURS.privateKey)).toEqual(OURS);
   });
 
+  // RFC 7748 section 6.1
+  test.each([
+    [
+      '77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a',
+      '8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a',
+    ],
+    [
+      '5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb',
+      'de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f',
+    ],
+  ])('the public key of %s is that of RFC 7748', (privateKey, publicKey) => {
+    expect(keyPairOf(privateKey).publicKey).toBe(Buffer.from(publicKey, 'hex').toString('base64'));
+  });
+
   test.each(['', 'AAAA', 'x'.repeat(44), 'A'.repeat(43)])('%j is none', (text) => {
     expect(isPublicKey(text)).toBe(false);
   });
