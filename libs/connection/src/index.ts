@@ -44,6 +44,7 @@ export {
   NETNS_URL,
   REMOTE,
   SUPPORTS_VLAN,
+  WIREGUARD,
 } from './mechanism.ts';
 export { ownNetns } from './own-netns.ts';
 export { firstExpiry, ownSegment, pathOf } from './path.ts';

@@ -28,6 +28,7 @@ test('a probe leaves no link and no namespace, whether the kernel has the featur
     'bpf',
     'wireguard',
     'tun',
+    'esp',
     'all-nsid',
     'peer-pidfd',
   ] as const) {

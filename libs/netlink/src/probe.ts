@@ -8,6 +8,7 @@ import { pushTag } from './bpf.ts';
 import { clsactAdd, filterReplace } from './tc.ts';
 import { type Rtnetlink, withRtnetlink } from './socket.ts';
 import * as sys from './sys.ts';
+import { addEspState } from './xfrm.ts';
 
 /**
  * Whether the kernel has what a mesh can use, found out by using it. Every probe works in a network namespace of its own, which ends
@@ -26,6 +27,7 @@ export type Feature =
   | 'bpf'
   | 'wireguard'
   | 'tun'
+  | 'esp'
   | 'all-nsid'
   | 'peer-pidfd'
   | 'raw-icmp';
@@ -66,6 +68,7 @@ const probes: Readonly<Record<Feature, () => void>> = {
     }),
   wireguard: () => fresh((rt) => rt.request([add('wireguard')])),
   tun: () => inFreshNetns(makeTun),
+  esp: () => inFreshNetns(addEspState),
   'all-nsid': () => inFreshNetns(listenEverywhere),
   'peer-pidfd': enterPeer,
   'raw-icmp': () =>

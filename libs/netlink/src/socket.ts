@@ -66,8 +66,12 @@ export interface Rtnetlink {
 }
 
 /** Opens a socket in the namespace given, or in the thread's own. @throws Errno */
-export function openRtnetlink(netns?: Netns): Rtnetlink {
-  const fd = netns === undefined ? openSocket() : inNetns(netns, openSocket);
+export const openRtnetlink = (netns?: Netns): Rtnetlink => openNetlink(NETLINK_ROUTE, netns);
+
+/** The same for another part of the kernel: a NETLINK_* number of <linux/netlink.h>. @throws Errno */
+export function openNetlink(protocol: number, netns?: Netns): Rtnetlink {
+  const open = (): number => openSocket(protocol);
+  const fd = netns === undefined ? open() : inNetns(netns, open);
   let seq = 0;
 
   const receive = (words: string): Message[] => {
@@ -154,8 +158,8 @@ export function withRtnetlink<T>(netns: Netns | undefined, use: (rtnetlink: Rtne
   }
 }
 
-function openSocket(): number {
-  const fd = sys.socket(sys.AF_NETLINK, sys.SOCK_RAW | sys.SOCK_CLOEXEC, NETLINK_ROUTE);
+function openSocket(protocol: number): number {
+  const fd = sys.socket(sys.AF_NETLINK, sys.SOCK_RAW | sys.SOCK_CLOEXEC, protocol);
   try {
     sys.setSocketOption(fd, sys.SOL_SOCKET, sys.SO_RCVTIMEO, timeval(RECEIVE_TIMEOUT_S));
     sys.setSocketOption(fd, sys.SOL_SOCKET, sys.SO_RCVBUF, SOCKET_BUFFER_BYTES);

@@ -27,6 +27,7 @@ import {
   vxlanClaim,
   vxlanMechanism,
   vxlanOffer,
+  WIREGUARD,
   wireguardClaim,
   wireguardMechanism,
   wireguardOffers,
@@ -67,15 +68,18 @@ export interface ForwarderDeps {
   readonly underlayMtu: number;
   /** The physical networks this node is on; undefined: none. */
   readonly networks?: Networks | undefined;
+  /** Why there is no WIREGUARD here, where there is none. */
+  readonly noWireguard?: string | undefined;
   /** Why there is no IPSEC here. */
   readonly noIpsec?: string | undefined;
 }
 
 const NO_IPSEC = 'this forwarder has none; ask for WIREGUARD, or for VXLAN in a network you trust';
+const NO_WIREGUARD = 'this forwarder has none; ask for VXLAN in a network you trust';
 
 /** What a forwarder does with a Request or Close: chooses an endpoint, agrees with both sides, and joins them in the kernel. */
 export const forwarderChain = (d: ForwarderDeps): ConnectionElement => {
-  const { tunnel, wireguard, networks, noIpsec = NO_IPSEC } = d;
+  const { tunnel, wireguard, networks, noIpsec = NO_IPSEC, noWireguard = NO_WIREGUARD } = d;
   return chain(
     validate(), // nothing malformed gets any further
     updatePath(d.name, d.newId), // from here on the id is this hop's own
@@ -87,7 +91,7 @@ export const forwarderChain = (d: ForwarderDeps): ConnectionElement => {
     mechanisms(
       kernelMechanism(d),
       ...(tunnel ? [vxlanMechanism(tunnel)] : []),
-      ...(wireguard ? [wireguardMechanism(wireguard)] : []),
+      wireguard ? wireguardMechanism(wireguard) : refusedMechanism(WIREGUARD, REMOTE, noWireguard),
       refusedMechanism(IPSEC, REMOTE, noIpsec),
     ), // how the caller's leg is realised
     crossConnect({

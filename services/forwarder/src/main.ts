@@ -6,6 +6,7 @@ import { readDeviceSelector } from './device-selector.ts';
 import { createForwarder } from './forwarder.ts';
 import { logAdoption } from './log-adoption.ts';
 import { ownerOf } from './owner.ts';
+import { whyNoIpsec } from './ipsec.ts';
 import { underlayMtu } from './underlay.ts';
 import { openWireguard } from './wireguard.ts';
 
@@ -20,7 +21,7 @@ await main('forwarder', settings, async (config, runtime) => {
   const { NSM_DEVICE_SELECTOR_FILE: selector } = config;
   const owner = ownerOf(name);
   const wireguard = openWireguard({ ...config, ip, owner, underlayMtu: mtu }, log);
-  const datapath = createDatapath({ wireguard: wireguard?.devices });
+  const datapath = createDatapath({ wireguard: wireguard.tunnel?.devices });
   runtime.onStop('data path', () => datapath.close());
 
   const forwarder = createForwarder({
@@ -43,7 +44,9 @@ await main('forwarder', settings, async (config, runtime) => {
             underlayMtu: mtu,
             vnis: createVnis(random),
           },
-    wireguard,
+    wireguard: wireguard.tunnel,
+    noWireguard: wireguard.why,
+    noIpsec: whyNoIpsec(),
     mechanismPriority: config.NSM_MECHANISM_PRIORITY,
     underlayMtu: mtu,
     networks: selector === '' ? undefined : readDeviceSelector(selector),

@@ -6,18 +6,21 @@ interface WireguardSettings extends Omit<WireguardTunnel, 'devices'> {
   readonly NSM_WIREGUARD_PORT: number;
 }
 
-/** Our end of encrypted tunnels. Undefined where this node can make none, and why is logged, once. */
+/** Our end of encrypted tunnels, or why this node can make none, which is logged, once. */
 export function openWireguard(
   { NSM_WIREGUARD_GO: command, NSM_WIREGUARD_PORT: firstPort, ...tunnel }: WireguardSettings,
   log: { info(fields: object, message: string): void },
-): (WireguardTunnel & { readonly devices: WireguardDevices }) | undefined {
+): {
+  readonly tunnel?: WireguardTunnel & { readonly devices: WireguardDevices };
+  readonly why?: string;
+} {
   // Without an address for tunnels there are none of any kind.
-  if (tunnel.ip === '') return undefined;
+  if (tunnel.ip === '') return { why: 'there is no tunnel address here: set NSM_TUNNEL_IP' };
   const reason = whyNoWireguard({ command });
   if (reason !== undefined) {
     log.info({ reason }, 'the mechanism WIREGUARD is not offered');
-    return undefined;
+    return { why: reason };
   }
   const { ip, underlayMtu, owner } = tunnel;
-  return { ip, underlayMtu, owner, devices: createWireguard({ command, firstPort }) };
+  return { tunnel: { ip, underlayMtu, owner, devices: createWireguard({ command, firstPort }) } };
 }

@@ -72,6 +72,8 @@ describe('a manager', () => {
   test.each([
     ['LOCAL', 'MEMIF', 'VPP'],
     ['LOCAL', 'VFIO', 'SR-IOV'],
+    ['REMOTE', 'WIREGUARD', 'ask for VXLAN'],
+    ['REMOTE', 'IPSEC', 'ask for WIREGUARD'],
   ])(
     '52: a forwarder that refuses %s %s says why, and the next one serves',
     async (cls, type, why) => {
