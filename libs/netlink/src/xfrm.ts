@@ -20,7 +20,7 @@ const ALGORITHM_NAME = 64;
  * `ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 256 mode tunnel auth hmac(sha1) KEY enc cbc(aes) KEY`: what IPSEC takes
  * (contract 4.5). EPROTONOSUPPORT, ENOENT: the kernel has no ESP; ENOSYS: not these algorithms.
  */
-export const espState = (): Request => {
+const espState = (): Request => {
   const info = Buffer.alloc(SA.size);
   info.set([192, 0, 2, 2], SA.daddr);
   info.writeUInt32BE(256, SA.spi);

@@ -1,5 +1,5 @@
 import type { LabWire } from '@nsm/lab';
-import { getLink, linkSet, neighbourDelete, neighbourReplace, withRtnetlink } from '@nsm/netlink';
+import { getLink, linkSet, withRtnetlink } from '@nsm/netlink';
 import { allUp, type Mesh } from './mesh.ts';
 import { moving, wireTo } from './moves.ts';
 import type { Scenario } from './scenario.ts';
