@@ -20,7 +20,7 @@ const common = {
 
 export default {
   // A scenario starts ten processes on whatever machine it runs.
-  testTimeout: 60_000,
+  testTimeout: 180_000,
   reporters: ['default', '<rootDir>/scripts/count-reporter.mjs'],
   projects: [
     {
