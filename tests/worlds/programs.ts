@@ -4,6 +4,7 @@ import { createFakeDatapath } from '@nsm/datapath/fake';
 import { insecureTokens } from '@nsm/identity';
 import { createPrefixPool } from '@nsm/ip';
 import type { PlannedProcess, Program } from '@nsm/lab';
+import { createPolicies } from '@nsm/policy';
 import { createMemoryStore, endpointKind, serviceKind } from '@nsm/registry';
 import { readSettings } from '@nsm/service';
 import { createForwarder, forwarderSettings } from '@nsm/service-forwarder';
@@ -18,6 +19,8 @@ type Start = (process: PlannedProcess, mesh: Mesh, life: Life) => Promise<void>;
 
 const UNDERLAY_MTU = 1_500;
 const ignore = (): void => undefined;
+/** Calls within a process prove nobody, and nothing is judged. */
+const policies = createPolicies();
 const common = { random: Math.random, newId: randomUUID, onUndoFailure: ignore };
 
 /** The services as their main programs put them together, within one process. */
@@ -31,6 +34,7 @@ export const programs: Readonly<Record<Exclude<Program, 'identity'>, Start>> = {
       [...services.list(), ...endpoints.list()].map(({ name }) => name).sort();
     const served = await createRegistry({
       tokens: tokensOf(config, life),
+      policies,
       clock,
       services,
       endpoints,
@@ -49,6 +53,7 @@ export const programs: Readonly<Record<Exclude<Program, 'identity'>, Start>> = {
       clock,
       transport,
       tokens: tokensOf(config, life),
+      policies,
       registryUrl: config.NSM_REGISTRY_URL,
       forwarderService: config.NSM_FORWARDER_NETWORK_SERVICE_NAME,
       ownUrl: config.NSM_LISTEN_ON.find((url) => url.startsWith('tcp:')) ?? '',
@@ -74,6 +79,7 @@ export const programs: Readonly<Record<Exclude<Program, 'identity'>, Start>> = {
       clock,
       transport,
       tokens: tokensOf(config, life),
+      policies,
       datapath: { ...datapath, watch: (heard) => datapath.watch(life.whileAlive(heard)) },
       tunnel: {
         ip: config.NSM_TUNNEL_IP,
@@ -98,20 +104,21 @@ export const programs: Readonly<Record<Exclude<Program, 'identity'>, Start>> = {
   nse: async ({ env, namespace }, mesh, life) => {
     const config = readSettings(nseSettings, env);
     const { clock, transport } = life;
-    const policies = await followPoliciesFile(config.NSM_PBR_CONFIG_PATH, ignore, () =>
+    const policyRoutes = await followPoliciesFile(config.NSM_PBR_CONFIG_PATH, ignore, () =>
       nse.askForRefresh(),
     );
-    life.onEnd(async () => policies.close());
+    life.onEnd(async () => policyRoutes.close());
     const nse = createNse({
       ...common,
       name: config.NSM_NAME,
       clock,
       transport,
       tokens: tokensOf(config, life),
+      policies,
       pools: config.NSM_CIDR_PREFIX.map((group) => createPrefixPool(group)),
       polite: false,
       netns: mesh.netns(namespace),
-      policies: () => policies.current(),
+      policyRoutes: () => policyRoutes.current(),
       managerUrl: config.NSM_CONNECT_TO,
       offers: config.NSM_SERVICE_NAMES,
       payload: config.NSM_PAYLOAD,
@@ -141,6 +148,7 @@ export const programs: Readonly<Record<Exclude<Program, 'identity'>, Start>> = {
       clock,
       transport,
       tokens: tokensOf(config, life),
+      policies,
       managerUrl: config.NSM_CONNECT_TO,
       netns: mesh.netns(namespace),
       requests: config.NSM_NETWORK_SERVICES,

@@ -5,6 +5,7 @@ export { checkPolicy } from './check-policy.ts';
 export { createConnections } from './connections.ts';
 export type { Connections, OnUndoFailure } from './connections.ts';
 export { admit } from './elements/admit.ts';
+export { authorize } from './elements/authorize.ts';
 export { clientInfo } from './elements/client-info.ts';
 export { connect } from './elements/connect.ts';
 export { crossConnect } from './elements/cross-connect.ts';

@@ -6,10 +6,19 @@ import {
   MonitorConnectionDefinition,
   NetworkServiceDefinition,
 } from '@nsm/proto';
-import { namingElements, NsmError, service, type ServerContext, type Service } from '@nsm/rpc';
+import type { Policies } from '@nsm/policy';
+import {
+  namingElements,
+  NsmError,
+  service,
+  type Peer,
+  type ServerContext,
+  type Service,
+} from '@nsm/rpc';
 import type { Call, ConnectionElement } from './call.ts';
 import type { Connections } from './connections.ts';
 import { EVENTS_HEADER, STATES_ONLY } from './feed.ts';
+import { pathOf } from './path.ts';
 import { selects } from './selector.ts';
 
 /** Told of each call that ended. */
@@ -24,7 +33,8 @@ export interface Outcome {
 export interface ServeOptions {
   readonly chain: ConnectionElement;
   readonly connections: Connections;
-  /** ms, from any origin. */
+  readonly policies: Policies;
+  /** ms since 1970. */
   readonly now: () => number;
   readonly onOutcome?: (outcome: Outcome) => void;
   readonly trace?: Trace;
@@ -34,6 +44,7 @@ export interface ServeOptions {
 export function serveConnections({
   chain,
   connections,
+  policies,
   now,
   onOutcome,
   trace = untraced,
@@ -91,8 +102,26 @@ export function serveConnections({
     service(MonitorConnectionDefinition, {
       monitorConnections: (selector, context) => {
         const statesOnly = context.header(EVENTS_HEADER) === STATES_ONLY;
-        return connections.watch({ matches: selects(selector), statesOnly }, context.signal);
+        const matches = visibleTo(context.peer, selects(selector), policies, now());
+        return connections.watch({ matches, statesOnly }, context.signal);
       },
     }),
   ];
+}
+
+/** What a watcher is shown of what it asks for. @throws NsmError permission-denied */
+function visibleTo(
+  peer: Peer | undefined,
+  matches: (connection: Connection) => boolean,
+  policies: Policies,
+  now: number,
+): (connection: Connection) => boolean {
+  if (!peer) return matches;
+  policies.check({ op: 'monitor', peer, tokens: [], index: 0, now });
+  return (connection) =>
+    matches(connection) &&
+    policies.sees(
+      peer.spiffeId,
+      pathOf(connection).pathSegments.map(({ token }) => token),
+    );
 }

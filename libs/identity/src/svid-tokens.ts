@@ -3,7 +3,6 @@ import type { Clock } from '@nsm/chain';
 import type { Identity, IdentitySource } from '@nsm/rpc';
 import { endOf } from './source.ts';
 import { base64url, type Token, type TokenSource } from './token.ts';
-import { verifyToken } from './verify-token.ts';
 
 /** The part of its lifetime for which a token is given out again; a refresh comes later than that and gets a new one. */
 const REUSE = 0.1;
@@ -36,16 +35,6 @@ export function svidTokens(source: IdentitySource, lifetimeMs: number, clock: Cl
       }
       const seconds = Math.min(found.seconds, Math.floor((peer?.notAfter ?? Infinity) / 1_000));
       return { token: found.token, expires: { seconds, nanos: 0 } };
-    },
-    accept: async ({ token }, bringer) => {
-      if (!bringer) return;
-      const { spiffeId } = await source.current();
-      verifyToken(token, {
-        publicKey: bringer.certificate.publicKey,
-        subject: bringer.spiffeId,
-        audience: spiffeId,
-        now: clock.now(),
-      });
     },
   };
 }

@@ -15,16 +15,10 @@ export interface Audience {
   readonly notAfter?: number;
 }
 
-/** Makes the tokens of one process, and judges those that are shown to it. */
+/** Makes the tokens of one process. */
 export interface TokenSource {
   /** A token for a peer; undefined: not known, the claim is left out. */
   issue(audience: Audience | undefined): Promise<Token>;
-  /**
-   * Whether a token is its bringer's own and meant for this process.
-   * @param bringer who the connection proves to be at its other end; undefined where it proves nobody
-   * @throws NsmError permission-denied with the reason
-   */
-  accept(token: Token, bringer: Peer | undefined): Promise<void>;
 }
 
 export const base64url = (value: object): string =>
@@ -47,17 +41,28 @@ export function insecureTokens(name: string, lifetimeMs: number, clock: Clock): 
       });
       return { token: `${header}.${claims}.`, expires: { seconds, nanos: 0 } };
     },
-    accept: async () => undefined,
   };
 }
 
 /** The `sub` claim of a token, unverified; undefined where it is no JWT or has none. */
 export function subjectOf(token: string): string | undefined {
+  const sub = claimOf(token, 'sub');
+  return typeof sub === 'string' ? sub : undefined;
+}
+
+/** When a token says that it ends, in ms since 1970, unverified; 1970 where it does not say. */
+export function expiryOf(token: string): number {
+  const exp = claimOf(token, 'exp');
+  return typeof exp === 'number' ? exp * 1_000 : 0;
+}
+
+function claimOf(token: string, name: string): unknown {
   const claims = token.split('.')[1];
   if (claims === undefined) return undefined;
   try {
-    const { sub } = JSON.parse(Buffer.from(claims, 'base64url').toString()) as { sub?: unknown };
-    return typeof sub === 'string' ? sub : undefined;
+    return (JSON.parse(Buffer.from(claims, 'base64url').toString()) as Record<string, unknown>)[
+      name
+    ];
   } catch {
     return undefined;
   }

@@ -6,7 +6,7 @@ import { createAuthority } from './authority.ts';
 import { millis } from './headers.ts';
 import { svidTokens } from './svid-tokens.ts';
 import { heldIdentity } from './testing.ts';
-import { verifyToken } from './verify-token.ts';
+import { createTokenReader, TokenError } from './verify-token.ts';
 
 const NOW = Date.parse('2026-01-01T00:00:00Z');
 const [MINUTE, HOUR] = [60_000, 3_600_000];
@@ -28,13 +28,12 @@ const signed = (
   return `${text}.${signature.toString('base64url')}`;
 };
 const publicKey = client.certificates[0].publicKey;
-const verified = (token: string) =>
-  verifyToken(token, {
-    publicKey,
-    subject: client.spiffeId,
-    audience: server.spiffeId,
-    now: NOW,
-  });
+const peer = ({ spiffeId, certificates: [certificate] }: Identity): Peer => ({
+  spiffeId,
+  certificate,
+  notAfter: Date.parse(certificate.validTo),
+});
+const verified = (token: string) => createTokenReader().verify(token, peer(client), NOW);
 
 /** HS256 with the public key as the secret: what a verifier that believes the header accepts. */
 const confused = (): string => {
@@ -54,7 +53,7 @@ const replaced = (part: number, by: string): string =>
     .join('.');
 
 describe('a token', () => {
-  test('of the peer, for this hop, in time is accepted', () => {
+  test('of the peer, in time is accepted', () => {
     expect(verified(signed())).toMatchObject({ sub: client.spiffeId, aud: [server.spiffeId] });
     expect(verified(signed({ aud: server.spiffeId, nbf: NOW / 1_000 })).aud).toEqual([
       server.spiffeId,
@@ -77,8 +76,6 @@ describe('a token', () => {
     ['signed by another workload', signed({}, undefined, other.privateKey), /signature/],
     ['with a signature in DER', derSignature(), /signature/],
     ['without a signature', signed().replace(/[^.]*$/, ''), /no JWT|signature/],
-    ['for somebody else', signed({ aud: [other.spiffeId] }), /meant for/],
-    ['for nobody', signed({ aud: undefined }), /meant for nobody/],
     ['whose audience is no list', signed({ aud: { a: 1 } }), /audience/],
     ['with a swapped subject', signed({ sub: other.spiffeId }), /is of/],
     ['without a subject', signed({ sub: undefined }), /subject/],
@@ -96,39 +93,29 @@ describe('a token', () => {
     } catch (err) {
       refusal = err;
     }
-    expect(refusal).toMatchObject({
-      code: 'permission-denied',
-      message: expect.stringMatching(reason),
-    });
-    expect(refusal).toMatchObject({ message: expect.stringContaining('no sufficient privileges') });
+    expect(refusal).toBeInstanceOf(TokenError);
+    expect(refusal).toMatchObject({ message: expect.stringMatching(reason) });
   });
 
   test('is refused where the certificate has another kind of key', () => {
     const rsa = generateKeyPairSync('rsa', { modulusLength: 2_048 }).publicKey;
     const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey;
-    for (const key of [rsa, p384])
+    for (const publicKey of [rsa, p384]) {
+      const certificate = new Proxy(client.certificates[0], {
+        get: (of, name) => (name === 'publicKey' ? publicKey : Reflect.get(of, name)) as unknown,
+      });
       expect(() =>
-        verifyToken(signed(), {
-          publicKey: key,
-          subject: client.spiffeId,
-          audience: server.spiffeId,
-          now: NOW,
-        }),
+        createTokenReader().verify(signed(), { ...peer(client), certificate }, NOW),
       ).toThrow(/P-256/);
+    }
   });
 });
 
-const peer = ({ spiffeId, certificates: [certificate] }: Identity): Peer => ({
-  spiffeId,
-  certificate,
-  notAfter: Date.parse(certificate.validTo),
-});
 const body = (token: string): unknown =>
   JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
 
 describe('the tokens of an identity', () => {
   const tokens = svidTokens(heldIdentity(client, clock), 10 * MINUTE, clock);
-  const verifier = svidTokens(heldIdentity(server, clock), 10 * MINUTE, clock);
 
   test('have the claims of the contract and no more', async () => {
     const { token, expires } = await tokens.issue(peer(server));
@@ -141,15 +128,12 @@ describe('the tokens of an identity', () => {
     expect(body((await tokens.issue(undefined)).token)).not.toHaveProperty('aud');
   });
 
-  test('are accepted from their own connection, and from no other', async () => {
-    const token = await tokens.issue(peer(server));
-    await verifier.accept(token, peer(client));
-    await expect(verifier.accept(token, peer(other))).rejects.toMatchObject({
-      code: 'permission-denied',
-    });
-    await expect(
-      svidTokens(heldIdentity(other, clock), HOUR, clock).accept(token, peer(client)),
-    ).rejects.toMatchObject({ code: 'permission-denied' });
+  test('is read once, and judged again whenever it is shown', () => {
+    const reader = createTokenReader();
+    const token = signed();
+    reader.verify(token, peer(client), NOW);
+    expect(() => reader.verify(token, peer(other), NOW)).toThrow(/signature/);
+    expect(() => reader.verify(token, peer(client), NOW + MINUTE)).toThrow(/expired/);
   });
 
   test('end with the certificate of their signer, and are not said to outlive that of their reader', async () => {

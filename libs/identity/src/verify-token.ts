@@ -1,66 +1,89 @@
 import { verify, type KeyObject } from 'node:crypto';
-import { NsmError } from '@nsm/rpc';
+import type { Peer } from '@nsm/rpc';
 
 /** Longer ones are refused unread: upstream's have some 400 bytes. */
 const MAX_BYTES = 8_192;
 
 /** What a token says (contract 2.4). */
-export interface Claims {
+interface Claims {
   readonly sub: string;
   /** Whom it is meant for; several only where another implementation wrote it. */
   readonly aud: readonly string[];
   /** Seconds since 1970. */
   readonly exp: number;
+  /** Likewise; not valid before. */
+  readonly nbf: number;
 }
 
-/** What a token has to agree with. */
-export interface Expected {
-  /** The key of the certificate its signer presents. */
-  readonly publicKey: KeyObject;
-  /** The SPIFFE id of that certificate. */
-  readonly subject: string;
-  /** Who it is shown to. */
-  readonly audience: string;
-  /** In ms since 1970. */
-  readonly now: number;
+/** Says what is wrong with a token. */
+export class TokenError extends Error {}
+
+/** Tokens remembered: each hop of a path signs a new one for the next every minute. */
+const MAX_READ = 512;
+/** Tokens remembered of one peer. */
+const MAX_VERIFIED = 16;
+
+/** Reads tokens and remembers what it has read: the same ones come with every request. */
+export interface TokenReader {
+  /** The claims of a token that could be one of a hop, unverified. @throws TokenError */
+  read(token: string): Claims;
+  /** A token that `signer` has signed with the key of its certificate, and that is valid now (ms since 1970). @throws TokenError */
+  verify(token: string, signer: Peer, now: number): Claims;
 }
 
-/** A token that `expected.subject` has signed for `expected.audience` and that has not expired. @throws NsmError permission-denied with the reason */
-export function verifyToken(token: string, expected: Expected): Claims {
-  const claims = claimsOf(token);
-  checkSignature(token, expected.publicKey);
-  checkTime(claims, expected.now);
-  if (claims.sub !== expected.subject)
-    throw refused(`it is of "${claims.sub}", and ${expected.subject} has brought it`);
-  if (!claims.aud.includes(expected.audience))
-    throw refused(`it is meant for ${claims.aud.join(', ') || 'nobody'}, not for this hop`);
-  return claims;
+export function createTokenReader(): TokenReader {
+  const known = new Map<string, Claims>();
+  const verified = new WeakMap<Peer, Set<string>>();
+  const read = (token: string): Claims => {
+    const found = known.get(token);
+    if (found) return found;
+    const claims = claimsOf(token);
+    if (known.size >= MAX_READ) known.clear();
+    known.set(token, claims);
+    return claims;
+  };
+  return {
+    read,
+    verify: (token, signer, now) => {
+      const claims = read(token);
+      const good = verified.get(signer) ?? new Set();
+      if (!good.has(token)) {
+        checkSignature(token, signer.certificate.publicKey);
+        if (good.size >= MAX_VERIFIED) good.clear();
+        verified.set(signer, good.add(token));
+      }
+      checkTime(claims, now);
+      if (claims.sub !== signer.spiffeId)
+        throw new TokenError(`it is of "${claims.sub}", and ${signer.spiffeId} has brought it`);
+      return claims;
+    },
+  };
 }
 
-/** The claims of a token, unverified. @throws NsmError permission-denied where it cannot be an ES256 token */
 function claimsOf(token: string): Claims {
-  if (token.length > MAX_BYTES) throw refused(`it is longer than ${MAX_BYTES} bytes`);
+  if (token.length > MAX_BYTES) throw new TokenError(`it is longer than ${MAX_BYTES} bytes`);
   const parts = token.split('.');
   const [header, body] = parts.map(jsonOf);
-  if (parts.length !== 3 || !header || !body) throw refused('it is no JWT');
+  if (parts.length !== 3 || !header || !body) throw new TokenError('it is no JWT');
   if (header['alg'] !== 'ES256')
-    throw refused(`its alg is ${JSON.stringify(header['alg'])}, and must be "ES256"`);
-  if (header['crit'] !== undefined) throw refused('it has critical headers nobody here knows');
+    throw new TokenError(`its alg is ${JSON.stringify(header['alg'])}, and must be "ES256"`);
+  if (header['crit'] !== undefined)
+    throw new TokenError('it has critical headers nobody here knows');
   const { sub, aud, exp, nbf = 0 } = body;
   const audience = typeof aud === 'string' ? [aud] : (aud ?? []);
-  if (typeof sub !== 'string') throw refused('it has no subject');
-  if (!isTime(exp)) throw refused('it has no expiry');
-  if (!isTime(nbf)) throw refused('its nbf is no time');
+  if (typeof sub !== 'string') throw new TokenError('it has no subject');
+  if (!isTime(exp)) throw new TokenError('it has no expiry');
+  if (!isTime(nbf)) throw new TokenError('its nbf is no time');
   if (!Array.isArray(audience) || !audience.every((one) => typeof one === 'string'))
-    throw refused('its audience is no list of ids');
-  return { sub, aud: audience, exp, ...(nbf > 0 && { nbf }) };
+    throw new TokenError('its audience is no list of ids');
+  return { sub, aud: audience, exp, nbf };
 }
 
 function checkSignature(token: string, key: KeyObject): void {
   const at = token.lastIndexOf('.');
   const signature = Buffer.from(token.slice(at + 1), 'base64url');
   if (key.asymmetricKeyDetails?.namedCurve !== 'prime256v1')
-    throw refused('the key of the certificate is not one of P-256');
+    throw new TokenError('the key of the certificate is not one of P-256');
   if (
     signature.length !== 64 ||
     !verify(
@@ -70,12 +93,12 @@ function checkSignature(token: string, key: KeyObject): void {
       signature,
     )
   )
-    throw refused('its signature is not that of the certificate of this connection');
+    throw new TokenError('its signature is not that of the certificate of this connection');
 }
 
-function checkTime({ exp, nbf = 0 }: Claims & { nbf?: number }, now: number): void {
-  if (exp * 1_000 <= now) throw refused(`it has expired at ${isoOf(exp)}`);
-  if (nbf * 1_000 > now) throw refused(`it is not valid before ${isoOf(nbf)}`);
+function checkTime({ exp, nbf }: Claims, now: number): void {
+  if (exp * 1_000 <= now) throw new TokenError(`it has expired at ${isoOf(exp)}`);
+  if (nbf * 1_000 > now) throw new TokenError(`it is not valid before ${isoOf(nbf)}`);
 }
 
 const isTime = (value: unknown): value is number =>
@@ -94,7 +117,3 @@ function jsonOf(part: string, index: number): Record<string, unknown> | undefine
     return undefined;
   }
 }
-
-/** Upstream's words first (contract 2.10): peers look for them. */
-const refused = (reason: string): NsmError =>
-  new NsmError('permission-denied', `no sufficient privileges: the token is refused: ${reason}`);

@@ -1,7 +1,13 @@
 import type { ChildProcess } from 'node:child_process';
 import { systemClock } from '@nsm/chain';
-import { workloadSource } from '@nsm/identity';
-import { createGrpcTransport, type Dialer, type IdentitySource, NsmError } from '@nsm/rpc';
+import { svidTokens, tokenHeaders, workloadSource } from '@nsm/identity';
+import {
+  createGrpcTransport,
+  type Dialer,
+  type IdentitySource,
+  NsmError,
+  type Peer,
+} from '@nsm/rpc';
 import { presentNamespaces, removeNamespaces } from './namespaces.ts';
 import type { PlannedNamespace, PlannedProcess } from './planned.ts';
 import { isAlive } from './proc.ts';
@@ -9,6 +15,9 @@ import { registerServices } from './registry.ts';
 import { foreignRun, type Run, startRun, waitReady } from './run.ts';
 import { bootId, type LabState, removeFolder, writeState } from './state.ts';
 import { endHolder, stopRuns, sweepProcesses } from './stop.ts';
+
+/** What the lab registers itself needs no longer. */
+const TOKEN_LIFETIME_MS = 600_000;
 
 /** Limits, in ms. */
 export interface LabLimits {
@@ -53,6 +62,9 @@ export function createCore(initial: LabState, limits: LabLimits): Core {
           random: Math.random,
         });
   const dialer = identity ? createGrpcTransport(identity) : open;
+  const tokens = identity && svidTokens(identity, TOKEN_LIFETIME_MS, systemClock);
+  const headers =
+    tokens && (async (server: Peer | undefined) => tokenHeaders(await tokens.issue(server)));
   const letGo = (): void => {
     identity?.close();
     dialer.close();
@@ -94,7 +106,7 @@ export function createCore(initial: LabState, limits: LabLimits): Core {
       await waitReady(run, asking, signal === undefined ? limit : AbortSignal.any([signal, limit]));
       // A registry without a durable store has forgotten them.
       if (process.program === 'registry')
-        await registerServices(dialer, plan.registryUrl, plan.registrations);
+        await registerServices(dialer, plan.registryUrl, plan.registrations, headers);
     },
     stop: () =>
       (stopping ??= takeDown(state, [...runs.values()], { commands, stopMs: waits.stopMs })

@@ -10,12 +10,15 @@ export const identitySocket = (folder: string, process: string): string =>
 /** Where whoever looks after the lab gets an identity. No process has such a name. */
 export const keeperSocket = (folder: string): string => identitySocket(folder, '.lab');
 
+/** Whoever looks after the lab. */
+export const keeperId = (lab: string): string => `spiffe://${TRUST_DOMAIN}/${lab}`;
+
 /** The identity server of a lab: a socket for each of its processes, and one for whoever looks after it. */
 export function identityProcess(
   { folder, logFolder, logLevel, env, lab }: PlanOptions & { readonly lab: Topology },
   processes: readonly PlannedProcess[],
 ): PlannedProcess {
-  const idOf = `spiffe://${TRUST_DOMAIN}/${lab.name}`;
+  const idOf = keeperId(lab.name);
   const entries = [
     `${keeperSocket(folder)}=${idOf}`,
     ...processes.map(({ name }) => `${identitySocket(folder, name)}=${idOf}/${name}`),

@@ -1,4 +1,4 @@
-import { identitySocket } from './plan-identity.ts';
+import { identitySocket, keeperId } from './plan-identity.ts';
 import type { PlannedProcess, PlanOptions, Program } from './planned.ts';
 import { formatRequestUrl } from '@nsm/connection';
 import type { ClientSpec, EndpointSpec, Environment, NodeSpec, Topology } from './topology.ts';
@@ -112,7 +112,10 @@ function processOf(
       NSM_MAX_TOKEN_LIFETIME: place.maxTokenLifetime ?? '10m',
       ...(place.lab.insecure
         ? { NSM_INSECURE: 'true' }
-        : { SPIFFE_ENDPOINT_SOCKET: identitySocket(place.folder, name) }),
+        : {
+            SPIFFE_ENDPOINT_SOCKET: identitySocket(place.folder, name),
+            NSM_ADMINS: keeperId(place.lab.name),
+          }),
       ...env,
       ...place.env?.({ name, program }),
     },

@@ -57,6 +57,7 @@ describe('the plan of a lab', () => {
 
   test('tells the registry where to listen and to store', () => {
     expect(env('registry')).toEqual({
+      NSM_ADMINS: 'spiffe://nsm.local/demo',
       NSM_NAME: 'registry',
       NSM_LISTEN_ON: 'tcp://10.90.0.1:5002,unix:///run/nsm/lab/demo/registry.sock',
       NSM_STORE: 'sqlite:/run/nsm/lab/demo/registry.db',

@@ -6,7 +6,7 @@ import {
   NetworkServiceQuery,
   NetworkServiceRegistryDefinition,
 } from '@nsm/proto';
-import type { Dialer } from '@nsm/rpc';
+import type { HeadersFor, Dialer } from '@nsm/rpc';
 
 const LIMIT_MS = 5_000;
 
@@ -35,15 +35,16 @@ export async function findEndpoints(
   return found.sort(byName);
 }
 
-/** Registers services that endpoints may not. @throws NsmError */
+/** Registers services that endpoints may not; `headers` say who does. @throws NsmError */
 export async function registerServices(
   dialer: Dialer,
   url: string,
   services: readonly NetworkService[],
+  headers: HeadersFor | undefined,
 ): Promise<void> {
   const client = dialer.client(NetworkServiceRegistryDefinition, url);
   for (const service of services)
-    await client.register(service, { deadline: Date.now() + LIMIT_MS });
+    await client.register(service, { deadline: Date.now() + LIMIT_MS, headers });
 }
 
 const byName = (a: { name: string }, b: { name: string }): number => (a.name < b.name ? -1 : 1);

@@ -16,6 +16,8 @@ export interface KindCache<T extends Entry> {
   find(query: Partial<T>, options?: LookupOptions): Promise<readonly T[]>;
   /** What matches as far as is known, and its changes; it stays open while the registry is away. */
   watch(query: Partial<T>): Subscription<T>;
+  /** The record of a name as far as is known. */
+  get(name: string): T | undefined;
   /** A record that was registered through here: the next `find` sees it, whatever the watch has yet to tell. */
   put(entry: T): void;
   /** A record that was unregistered through here. */
@@ -139,6 +141,7 @@ function cacheOf<T extends Entry>(
         withFresh(query, index.query(query)),
       );
     },
+    get: (name) => fresh.get(name)?.entry ?? index.get(name),
     put: (entry) => void fresh.set(entry.name, { entry, stream }),
     forget: (name) => {
       fresh.delete(name);

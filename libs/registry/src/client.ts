@@ -1,7 +1,8 @@
 import type { Clock } from '@nsm/chain';
 import { tokenHeaders, type TokenSource } from '@nsm/identity';
+import type { Policies } from '@nsm/policy';
 import type { NetworkService, NetworkServiceEndpoint } from '@nsm/proto';
-import type { CallOptions, Dialer, HeadersFor } from '@nsm/rpc';
+import type { CallOptions, Dialer, HeadersFor, Peer } from '@nsm/rpc';
 import type { Registered } from './call.ts';
 import type { LookupOptions } from './discovery.ts';
 import type { Change } from './feed.ts';
@@ -52,6 +53,8 @@ export interface RegistryClient {
 
 export interface RegistryClientOptions {
   readonly tokens: TokenSource;
+  /** Judge what is answered (contract 2.10). */
+  readonly policies: Policies;
   readonly clock: Clock;
   /** A number in [0, 1). */
   random(): number;
@@ -75,7 +78,7 @@ function kindClient<T extends Entry>(
   wire: Wire<T>,
   options: RegistryClientOptions,
 ): KindClient<T> {
-  const { tokens, clock } = options;
+  const { tokens, policies, clock } = options;
   const limited = ({ signal, deadline }: LookupOptions): CallOptions => ({
     signal,
     deadline: deadline ?? clock.now() + ATTEMPT_MS,
@@ -100,11 +103,30 @@ function kindClient<T extends Entry>(
     register: async (entry, { path = emptyPath, ...options } = {}) => {
       const headers = pathHeaders(tokens, path);
       let answered = path;
+      let server: Peer | undefined;
       const registered = await wire.register(entry, {
         ...limited(options),
-        headers,
+        headers: (peer) => headers((server = peer)),
         onHeaders: (header) => (answered = answeredPath(header(PATH_HEADER)) ?? path),
       });
+      if (server)
+        try {
+          policies.check({
+            op: 'answer',
+            peer: server,
+            tokens: answered.tokens,
+            index: answered.index,
+            now: clock.now(),
+            entry: registered,
+          });
+        } catch (err) {
+          // A first registration is taken back; it expires there where that fails too.
+          if (path === emptyPath)
+            await wire
+              .unregister(registered, { ...limited(options), headers })
+              .catch(() => undefined);
+          throw err;
+        }
       return { entry: registered, path: answered };
     },
     unregister: async (entry, { path = emptyPath, ...options } = {}) => {

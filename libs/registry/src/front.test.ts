@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { chain, type Clock } from '@nsm/chain';
 import { createFakeClock, type FakeClock } from '@nsm/chain/testing';
 import { insecureTokens } from '@nsm/identity';
+import { createPolicies } from '@nsm/policy';
 import { NetworkService, NetworkServiceEndpoint } from '@nsm/proto';
 import { createMemoryTransport, type Listener, type Transport } from '@nsm/rpc';
 import { registryClient, type RegistryClient } from './client.ts';
@@ -58,6 +59,7 @@ async function startUpper(transport: Transport, clock: Clock): Promise<Upper> {
   return { endpoints, listener };
 }
 
+const policies = createPolicies();
 let clock: FakeClock;
 let transport: Transport;
 let upper: Upper;
@@ -68,8 +70,8 @@ let direct: RegistryClient;
 
 async function startFront(): Promise<void> {
   const tokens = insecureTokens('nsmgr', 10 * MINUTE, clock);
-  const client = registryClient(transport, UPPER, { tokens, clock, random: () => 0.5 });
-  front = serveRegistryFront({ client, publicUrl: PUBLIC, tokens, clock });
+  const client = registryClient(transport, UPPER, { tokens, policies, clock, random: () => 0.5 });
+  front = serveRegistryFront({ client, publicUrl: PUBLIC, tokens, policies, clock });
   frontListener = await transport.serve(MANAGER, 'nsmgr', front.services);
   await clock.advance(500); // its watches are in sync now
 }
@@ -77,6 +79,7 @@ async function startFront(): Promise<void> {
 const clientOf = (name: string, url: string): RegistryClient =>
   registryClient(transport, url, {
     tokens: insecureTokens(name, 10 * MINUTE, clock),
+    policies,
     clock,
     random: () => 0.5,
   });

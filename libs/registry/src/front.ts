@@ -1,24 +1,23 @@
 import { chain, type Clock, type Trace } from '@nsm/chain';
 import type { TokenSource } from '@nsm/identity';
+import type { Policies } from '@nsm/policy';
 import type { NetworkServiceEndpoint } from '@nsm/proto';
 import { NsmError, type Service } from '@nsm/rpc';
 import { createRegistryCache, type KindCache, type RegistryCache } from './cache.ts';
 import type { RegistryElement } from './call.ts';
 import { ATTEMPT_MS, type RegistryClient } from './client.ts';
 import type { Discovery } from './discovery.ts';
+import { authorize } from './elements/authorize.ts';
 import { checkEndpoint, checkService } from './elements/check-entry.ts';
 import { expire, expiryOf } from './elements/expire.ts';
 import { localBypass, localView, type LocalUrls } from './elements/local-bypass.ts';
 import { registerAbove, type RegisterAbove } from './elements/register-above.ts';
 import { updatePath } from './elements/update-path.ts';
 import type { Find } from './find.ts';
-import type { Entry, Kind } from './kind.ts';
+import type { Entry } from './kind.ts';
 import { endpointKind, serviceKind } from './kind.ts';
 import { begin, createRegistrations, type Registrations } from './registrations.ts';
 import { serveRegistry, type RegistryOutcome } from './serve.ts';
-
-/** Makes the element that decides who may register and unregister what. */
-export type Authorize = <T extends Entry>(kind: Kind<T>) => RegistryElement<T>;
 
 export interface RegistryFrontOptions {
   /** The registry above. */
@@ -31,8 +30,8 @@ export interface RegistryFrontOptions {
   readonly expirePeriodMs?: number;
   /** Run on endpoints before the URL is exchanged: descriptor passing, labels. */
   readonly endpointElements?: readonly RegistryElement<NetworkServiceEndpoint>[];
-  /** Left out: whoever reaches the socket may. */
-  readonly authorize?: Authorize | undefined;
+  /** Who may register and unregister what. */
+  readonly policies: Policies;
   readonly onOutcome?: ((outcome: RegistryOutcome) => void) | undefined;
   /** Told where an endpoint came to its end, or an entry that the registry above lost could not be brought back. */
   readonly onEvent?: ((event: FrontEvent) => void) | undefined;
@@ -60,7 +59,7 @@ const EXPIRE_PERIOD_MS = 60_000;
 
 /** The registry services of a manager: what is registered here goes up with the public URL, Find is answered from a cache. */
 export function serveRegistryFront(options: RegistryFrontOptions): RegistryFront {
-  const { client, publicUrl, tokens, clock, authorize, onEvent } = options;
+  const { client, publicUrl, tokens, policies, clock, onEvent } = options;
   const stopping = new AbortController();
   const cache = createRegistryCache(client, clock);
   const urls: LocalUrls = new Map();
@@ -70,7 +69,7 @@ export function serveRegistryFront(options: RegistryFrontOptions): RegistryFront
   const serviceChain = chain(
     checkService(),
     updatePath(tokens),
-    ...(authorize ? [authorize(serviceKind)] : []),
+    authorize({ policies, clock, kind: serviceKind, get: (name) => cache.services.get(name) }),
     begin(services, serviceAbove.leaving),
     serviceAbove.element,
   );
@@ -80,7 +79,7 @@ export function serveRegistryFront(options: RegistryFrontOptions): RegistryFront
   const endpointChain = chain(
     checkEndpoint(),
     updatePath(tokens),
-    ...(authorize ? [authorize(endpointKind)] : []),
+    authorize({ policies, clock, kind: endpointKind, get: (name) => cache.endpoints.get(name) }),
     begin(endpoints, endpointAbove.leaving),
     expire({
       registrations: endpoints,

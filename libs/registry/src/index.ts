@@ -11,6 +11,7 @@ export type {
 } from './client.ts';
 export { discoveryOf } from './discovery.ts';
 export type { Discovery, LookupOptions } from './discovery.ts';
+export { authorize } from './elements/authorize.ts';
 export { checkEndpoint, checkService } from './elements/check-entry.ts';
 export { clientInfo } from './elements/client-info.ts';
 export { expire } from './elements/expire.ts';
@@ -23,7 +24,7 @@ export type { Change, Subscription } from './feed.ts';
 export { findIn } from './find.ts';
 export type { Find, FindOptions } from './find.ts';
 export { serveRegistryFront } from './front.ts';
-export type { Authorize, FrontEvent, RegistryFront, RegistryFrontOptions } from './front.ts';
+export type { FrontEvent, RegistryFront, RegistryFrontOptions } from './front.ts';
 export { keepRegistered } from './keep-registered.ts';
 export type { Keeper, KeepOptions } from './keep-registered.ts';
 export { endpointKind, serviceKind } from './kind.ts';

@@ -27,6 +27,8 @@ export interface ErrorFields {
   readonly hop?: string | undefined;
   readonly element?: string | undefined;
   readonly connection?: string | undefined;
+  /** The policy that refuses. */
+  readonly policy?: string | undefined;
   /** What to do about it. */
   readonly hint?: string | undefined;
 }
@@ -37,6 +39,7 @@ export class NsmError extends Error {
   hop: string | undefined;
   element: string | undefined;
   connection: string | undefined;
+  readonly policy: string | undefined;
   readonly hint: string | undefined;
 
   constructor(code: ErrorCode, message: string, fields: ErrorFields = {}) {
@@ -46,6 +49,7 @@ export class NsmError extends Error {
     this.hop = fields.hop;
     this.element = fields.element;
     this.connection = fields.connection;
+    this.policy = fields.policy;
     this.hint = fields.hint;
   }
 
@@ -55,8 +59,8 @@ export class NsmError extends Error {
 
   /** Its fields, for an error that takes its place. */
   fields(cause: unknown): ErrorFields {
-    const { hop, element, connection, hint } = this;
-    return { cause, hop, element, connection, hint };
+    const { hop, element, connection, policy, hint } = this;
+    return { cause, hop, element, connection, policy, hint };
   }
 
   /**

@@ -98,6 +98,7 @@ function failure(thrown: unknown, to: Serving, options: CallOptions): NsmError {
     hop: err.hop ?? to.hop,
     element: err.element,
     connection: err.connection,
+    policy: err.policy,
     hint: err.hint,
   });
 }

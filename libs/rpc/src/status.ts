@@ -25,6 +25,7 @@ export function toStatus(thrown: unknown, hop: string, trailer: Metadata): Serve
   const metadata: Record<string, string> = { hop: err.hop ?? hop };
   if (err.element !== undefined) metadata['element'] = err.element;
   if (err.connection !== undefined) metadata['connection'] = err.connection;
+  if (err.policy !== undefined) metadata['policy'] = err.policy;
   if (err.hint !== undefined) metadata['hint'] = err.hint;
   const info = ErrorInfo.encode({ reason: reasonOf(err.code), domain: DOMAIN, metadata }).finish();
   const status: number = errorCodes[err.code].status;
@@ -47,11 +48,18 @@ export function fromStatus(
     foreign[thrown.code] ??
     codes.find((c) => errorCodes[c].status === (thrown.code as number)) ??
     'internal';
-  const { hop, element, connection, hint } = info?.metadata ?? {};
+  const { hop, element, connection, policy, hint } = info?.metadata ?? {};
   // Without details the transport itself failed: say what could not be reached.
   const text =
     info === undefined && code === 'unavailable' ? `${target}: ${thrown.details}` : thrown.details;
-  return new NsmError(code, text, { cause: thrown, hop, element, connection, hint });
+  return new NsmError(code, text, {
+    cause: thrown,
+    hop,
+    element,
+    connection,
+    policy,
+    hint,
+  });
 }
 
 const codes = Object.keys(errorCodes) as ErrorCode[];

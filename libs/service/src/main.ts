@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { systemClock, type Clock } from '@nsm/chain';
 import { insecureTokens, svidTokens, type TokenSource } from '@nsm/identity';
+import type { Policies } from '@nsm/policy';
 import {
   createGrpcTransport,
   versionLine,
@@ -13,6 +14,7 @@ import { createHealth, type Health } from './health.ts';
 import { checkIdentity, identitySettings, openIdentity } from './identity.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { createLogger, logLevels, type Logger } from './log.ts';
+import { openPolicies, policySettings } from './policies.ts';
 import { probe, probeUrl } from './probe.ts';
 import {
   choice,
@@ -49,6 +51,8 @@ export interface Runtime {
   readonly health: Health;
   /** Tokens that are valid for `lifetimeMs` at most; `name` stands for this process where it has no identity. */
   readonly tokens: (name: string, lifetimeMs: number) => TokenSource;
+  /** Who may do what here. */
+  readonly policies: Policies;
   readonly newId: () => string;
   /** A number in [0, 1). */
   readonly random: () => number;
@@ -72,6 +76,10 @@ const common = {
   ),
 };
 
+/** The settings of every service that has an identity. */
+const provenSettings = { ...identitySettings, ...policySettings };
+type Proven = Values<typeof provenSettings>;
+
 /**
  * The main program of a service: reads its settings, starts it, and stops it in order on SIGTERM, SIGINT, SIGHUP or
  * SIGQUIT. With `--probe` it asks the process of the same settings whether it serves. Exit codes: 0 stopped, or serving; 1 could
@@ -83,7 +91,7 @@ export async function main<S extends Settings>(
   start: (config: Values<S>, runtime: Runtime) => Promise<void>,
   { proven = true }: MainOptions = {},
 ): Promise<void> {
-  const table = { ...settings, ...(proven && identitySettings), ...common };
+  const table = { ...settings, ...(proven && provenSettings), ...common };
   const argument = process.argv[2];
   if (argument === '--help' || argument === '-h')
     return void process.stdout.write(
@@ -99,7 +107,7 @@ export async function main<S extends Settings>(
   let config: Values<S & typeof common>;
   try {
     config = readSettings<S & typeof common>(table, process.env);
-    if (proven) checkIdentity(config as unknown as Values<typeof identitySettings>);
+    if (proven) checkIdentity(config as unknown as Proven);
   } catch (err) {
     if (err instanceof SettingsError) {
       refuse(err.faults);
@@ -107,7 +115,7 @@ export async function main<S extends Settings>(
     }
     throw err;
   }
-  const identity = proven ? (config as unknown as Values<typeof identitySettings>) : undefined;
+  const identity = proven ? (config as unknown as Proven) : undefined;
   if (argument === '--probe') {
     await runProbe(name, config, identity);
     return;
@@ -118,11 +126,7 @@ export async function main<S extends Settings>(
 }
 
 /** Dials what the process of these settings listens on, with an identity as it has. */
-async function runProbe(
-  name: string,
-  config: object,
-  from: Values<typeof identitySettings> | undefined,
-): Promise<void> {
+async function runProbe(name: string, config: object, from: Proven | undefined): Promise<void> {
   const url = probeUrl((config as { NSM_LISTEN_ON?: unknown }).NSM_LISTEN_ON);
   if (url === undefined) {
     refuse([`NSM_LISTEN_ON is empty: ${name} has no place to be probed at`]);
@@ -149,10 +153,7 @@ function refuse(faults: readonly string[]): void {
 
 async function run(
   name: string,
-  {
-    level,
-    identity: from,
-  }: { level: string; identity: Values<typeof identitySettings> | undefined },
+  { level, identity: from }: { level: string; identity: Proven | undefined },
   start: (runtime: Runtime) => Promise<void>,
 ): Promise<void> {
   for (const flag of SMALL_HEAP) setFlagsFromString(flag);
@@ -183,6 +184,7 @@ async function run(
   );
   process.on('warning', (err) => log.debug({ err }, 'warning'));
 
+  const policies = openPolicies(from);
   const runtime: Runtime = {
     log,
     transport,
@@ -192,6 +194,7 @@ async function run(
       identity
         ? svidTokens(identity, lifetimeMs, systemClock)
         : insecureTokens(subject, lifetimeMs, systemClock),
+    policies,
     newId: randomUUID,
     random: Math.random,
     onStop: (what, stopIt) => lifecycle.onStop(what, stopIt),

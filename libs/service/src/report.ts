@@ -8,7 +8,13 @@ interface Ended {
   readonly error: NsmError | undefined;
 }
 
-const originOf = ({ code, hop, element, hint }: NsmError): object => ({ code, hop, element, hint });
+const originOf = ({ code, hop, element, policy, hint }: NsmError): object => ({
+  code,
+  hop,
+  element,
+  policy,
+  hint,
+});
 
 /** Logs one line per Request and Close: info where it succeeded, warn where it was refused. */
 export const logOutcome =

@@ -1,5 +1,6 @@
 import { chain, type Clock } from '@nsm/chain';
 import {
+  authorize,
   byPriority,
   connect,
   crossConnect,
@@ -41,6 +42,7 @@ import {
 } from '@nsm/connection';
 import type { Datapath } from '@nsm/datapath';
 import type { TokenSource } from '@nsm/identity';
+import type { Policies } from '@nsm/policy';
 import type { Mechanism } from '@nsm/proto';
 import type { Discovery } from '@nsm/registry';
 import type { Dialer } from '@nsm/rpc';
@@ -53,6 +55,7 @@ export interface ForwarderDeps {
   readonly random: () => number;
   readonly clock: Clock;
   readonly tokens: TokenSource;
+  readonly policies: Policies;
   readonly connections: Connections;
   readonly dialer: Dialer;
   readonly peers: Peers;
@@ -84,6 +87,7 @@ export const forwarderChain = (d: ForwarderDeps): ConnectionElement => {
     validate(), // nothing malformed gets any further
     updatePath(d.name, d.newId), // from here on the id is this hop's own
     updateToken(d.tokens), // needs the index of our segment
+    authorize(d), // judges the tokens, of closes too, before anything is done
     lifecycle(d.connections), // one queue and one scope per connection; a close ends here and unwinds what is below
     expire(d.connections, d.clock), // closes what is not refreshed in time
     discover(d.discovery, d.clock), // which endpoints may serve this request

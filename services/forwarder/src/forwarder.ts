@@ -103,12 +103,13 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     clock,
     random,
     tokens,
+    policies,
     forwarderService,
     labels,
     onRegistration,
   } = options;
   const connections = createConnections(options.onUndoFailure);
-  const registry = registryClient(transport, managerUrl, { tokens, clock, random });
+  const registry = registryClient(transport, managerUrl, { tokens, policies, clock, random });
   // Every request looks up a service and its endpoints: known here, they cost no call.
   const cache = createRegistryCache(registry, clock);
   const peers = createPeers({ name, dialer: transport, connections, clock });

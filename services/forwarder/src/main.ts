@@ -35,6 +35,7 @@ await main('forwarder', settings, async (config, runtime) => {
     transport,
     datapath,
     tokens: runtime.tokens(name, config.NSM_MAX_TOKEN_LIFETIME),
+    policies: runtime.policies,
     tunnel:
       ip === ''
         ? undefined

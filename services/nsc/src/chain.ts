@@ -10,6 +10,7 @@ import {
   type Peers,
 } from '@nsm/connection';
 import type { TokenSource } from '@nsm/identity';
+import type { Policies } from '@nsm/policy';
 import type { Dialer } from '@nsm/rpc';
 
 export interface NscDeps {
@@ -17,6 +18,7 @@ export interface NscDeps {
   readonly newId: () => string;
   readonly clock: Clock;
   readonly tokens: TokenSource;
+  readonly policies: Policies;
   readonly connections: Connections;
   readonly dialer: Dialer;
   readonly peers: Peers;

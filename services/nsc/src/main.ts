@@ -23,6 +23,7 @@ await main('nsc', settings, async (config, runtime) => {
     clock,
     transport,
     tokens: runtime.tokens(name, config.NSM_MAX_TOKEN_LIFETIME),
+    policies: runtime.policies,
     managerUrl: config.NSM_CONNECT_TO,
     netns: await ownNetns(),
     liveness,

@@ -6,6 +6,7 @@ import {
   type RequestUrl,
 } from '@nsm/connection';
 import type { TokenSource } from '@nsm/identity';
+import type { Policies } from '@nsm/policy';
 import type { Connection } from '@nsm/proto';
 import type { Transport } from '@nsm/rpc';
 import { nscChain } from './chain.ts';
@@ -20,6 +21,7 @@ export interface NscOptions {
   readonly random: () => number;
   readonly clock: Clock;
   readonly tokens: TokenSource;
+  readonly policies: Policies;
   readonly transport: Transport;
   /** The manager of this node. */
   readonly managerUrl: string;

@@ -1,5 +1,6 @@
 import { chain, type Clock } from '@nsm/chain';
 import {
+  authorize,
   expire,
   ipam,
   kernelMechanism,
@@ -16,6 +17,7 @@ import {
 } from '@nsm/connection';
 import type { TokenSource } from '@nsm/identity';
 import type { PrefixPool } from '@nsm/ip';
+import type { Policies } from '@nsm/policy';
 import type { PolicyRoute } from '@nsm/proto';
 
 export interface NseDeps {
@@ -24,6 +26,7 @@ export interface NseDeps {
   readonly random: () => number;
   readonly clock: Clock;
   readonly tokens: TokenSource;
+  readonly policies: Policies;
   readonly connections: Connections;
   readonly pools: readonly PrefixPool[];
   /** Keep addresses of the client that are not from the pools. */
@@ -31,7 +34,7 @@ export interface NseDeps {
   /** The namespace interfaces are made in: inode://dev/ino. */
   readonly netns: string;
   /** Asked at each request. @default none */
-  readonly policies?: () => readonly PolicyRoute[];
+  readonly policyRoutes?: () => readonly PolicyRoute[];
 }
 
 /** What an endpoint does with a Request or Close: gives addresses and names its end of the wire. */
@@ -40,10 +43,11 @@ export const nseChain = (d: NseDeps): ConnectionElement =>
     validate(), // nothing malformed gets any further
     updatePath(d.name, d.newId), // from here on the id is this hop's own
     updateToken(d.tokens), // needs the index of our segment
+    authorize(d), // judges the tokens, of closes too, before anything is done
     lifecycle(d.connections), // one queue and one scope per connection; a close ends here and unwinds what is below
     expire(d.connections, d.clock), // closes what is not refreshed in time
     ipam({ groups: d.pools, polite: d.polite }), // a pair of addresses from each group
-    policyRoute(d.policies ?? (() => [])), // what the client shall send through us, besides the addresses
+    policyRoute(d.policyRoutes ?? (() => [])), // what the client shall send through us, besides the addresses
     mechanisms(kernelMechanism(d), noopMechanism('LOCAL'), noopMechanism('REMOTE')), // our interface, in our namespace
     trimPath(), // the path ends here
   );

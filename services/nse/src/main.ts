@@ -8,12 +8,12 @@ import { followPoliciesFile } from './policies-file.ts';
 await main('nse', settings, async (config, runtime) => {
   const { log, clock, random, newId, transport } = runtime;
   const { NSM_NAME: name } = config;
-  const policies = await followPoliciesFile(
+  const policyRoutes = await followPoliciesFile(
     config.NSM_PBR_CONFIG_PATH,
     (fault) => log.warn(fault),
     () => nse.askForRefresh(),
   );
-  runtime.onStop('policy routes', () => policies.close());
+  runtime.onStop('policy routes', () => policyRoutes.close());
   const nse = createNse({
     name,
     clock,
@@ -21,10 +21,11 @@ await main('nse', settings, async (config, runtime) => {
     newId,
     transport,
     tokens: runtime.tokens(name, config.NSM_MAX_TOKEN_LIFETIME),
+    policies: runtime.policies,
     pools: config.NSM_CIDR_PREFIX.map((group) => createPrefixPool(group)),
     polite: config.NSM_IPAM_POLICY === 'polite',
     netns: await ownNetns(),
-    policies: () => policies.current(),
+    policyRoutes: () => policyRoutes.current(),
     managerUrl: config.NSM_CONNECT_TO,
     offers: config.NSM_SERVICE_NAMES,
     payload: config.NSM_PAYLOAD,

@@ -51,6 +51,7 @@ export function createNse(options: NseOptions): Nse {
     clock,
     random,
     tokens,
+    policies,
     offers,
     payload,
     labels,
@@ -60,7 +61,7 @@ export function createNse(options: NseOptions): Nse {
   const pools = options.pools.map((pool) =>
     quarantined(pool, { ms: QUARANTINE_MS, now: () => clock.now() }),
   );
-  const registry = registryClient(transport, managerUrl, { tokens, clock, random });
+  const registry = registryClient(transport, managerUrl, { tokens, policies, clock, random });
   const keep = { clock, random, onAttempt: onRegistration };
   const services: Keeper<NetworkService>[] = [];
   let endpoint: Keeper<NetworkServiceEndpoint> | undefined;

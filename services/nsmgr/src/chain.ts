@@ -1,6 +1,7 @@
 import { chain, type Clock } from '@nsm/chain';
 import {
   admit,
+  authorize,
   clientInfo,
   connect,
   discoverForwarder,
@@ -16,6 +17,7 @@ import {
   type Peers,
 } from '@nsm/connection';
 import type { TokenSource } from '@nsm/identity';
+import type { Policies } from '@nsm/policy';
 import type { Discovery } from '@nsm/registry';
 import type { Dialer } from '@nsm/rpc';
 
@@ -24,6 +26,7 @@ export interface NsmgrDeps {
   readonly newId: () => string;
   readonly clock: Clock;
   readonly tokens: TokenSource;
+  readonly policies: Policies;
   readonly connections: Connections;
   readonly dialer: Dialer;
   readonly peers: Peers;
@@ -46,6 +49,7 @@ export const nsmgrChain = (d: NsmgrDeps): ConnectionElement =>
     validate(), // nothing malformed gets any further
     updatePath(d.name, d.newId), // from here on the id is this hop's own
     updateToken(d.tokens), // needs the index of our segment
+    authorize(d), // judges the tokens, of closes too, before anything is done
     lifecycle(d.connections), // one queue and one scope per connection; a close ends here and unwinds what is below
     expire(d.connections, d.clock), // closes what is not refreshed in time
     admit(AT_ONCE), // below the queue of its connection: who waits there has no place yet

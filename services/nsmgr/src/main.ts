@@ -21,6 +21,7 @@ await main('nsmgr', settings, async (config, runtime) => {
     newId,
     transport,
     tokens: runtime.tokens(name, config.NSM_MAX_TOKEN_LIFETIME),
+    policies: runtime.policies,
     registryUrl: config.NSM_REGISTRY_URL,
     forwarderService: config.NSM_FORWARDER_NETWORK_SERVICE_NAME,
     ownUrl: publicUrl(config.NSM_LISTEN_ON),
@@ -34,7 +35,14 @@ await main('nsmgr', settings, async (config, runtime) => {
       const fields = { op, kind, entry, ms };
       if (error)
         log.warn(
-          { ...fields, code: error.code, hop: error.hop, element: error.element, hint: error.hint },
+          {
+            ...fields,
+            code: error.code,
+            hop: error.hop,
+            element: error.element,
+            policy: error.policy,
+            hint: error.hint,
+          },
           error.message,
         );
       else log.debug(fields, `${op} done`);

@@ -48,13 +48,15 @@ export interface Nsmgr {
 }
 
 export function createNsmgr(options: NsmgrOptions): Nsmgr {
-  const { transport, registryUrl, clock, random, tokens, ownUrl, labels, onMoved } = options;
+  const { transport, registryUrl, clock, random, tokens, policies, ownUrl, labels, onMoved } =
+    options;
   const connections = createConnections(options.onUndoFailure);
-  const client = registryClient(transport, registryUrl, { tokens, clock, random });
+  const client = registryClient(transport, registryUrl, { tokens, policies, clock, random });
   const front = serveRegistryFront({
     client,
     publicUrl: ownUrl,
     tokens,
+    policies,
     clock,
     expirePeriodMs: options.expirePeriodMs,
     endpointElements: [clientInfo(labels)],

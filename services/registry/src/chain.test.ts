@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createFakeClock, type FakeClock } from '@nsm/chain/testing';
 import { insecureTokens, millis } from '@nsm/identity';
+import { createPolicies } from '@nsm/policy';
 import {
   NetworkService,
   NetworkServiceEndpoint,
@@ -38,6 +39,8 @@ interface World {
 
 let world: World;
 
+const policies = createPolicies();
+
 async function start(
   endpoints = createMemoryStore(endpointKind),
   services = createMemoryStore(serviceKind),
@@ -48,6 +51,7 @@ async function start(
   const expired: string[] = [];
   const registry = await createRegistry({
     tokens: insecureTokens('registry', 10 * MINUTE, clock),
+    policies,
     clock,
     services,
     endpoints,
@@ -58,6 +62,7 @@ async function start(
   await transport.serve(URL, 'registry', registry);
   const client = registryClient(transport, URL, {
     tokens: insecureTokens('nse', 10 * MINUTE, clock),
+    policies,
     clock,
     random: () => 0.5,
   });

@@ -1,7 +1,9 @@
 import { chain, type Clock, type Trace } from '@nsm/chain';
 import type { TokenSource } from '@nsm/identity';
+import type { Policies } from '@nsm/policy';
 import type { NetworkService, NetworkServiceEndpoint } from '@nsm/proto';
 import {
+  authorize,
   begin,
   checkEndpoint,
   checkService,
@@ -16,7 +18,6 @@ import {
   setPayload,
   setRegistrationTime,
   updatePath,
-  type Authorize,
   type RegistryElement,
   type RegistryOutcome,
   type Store,
@@ -32,8 +33,8 @@ export interface RegistryDeps {
   readonly expirePeriodMs: number;
   /** Aborted when the process stops: watches end with OK, and nothing expires any more. */
   readonly stopping: AbortSignal;
-  /** Who may register and unregister what; left out: whoever reaches the socket. */
-  readonly authorize?: Authorize | undefined;
+  /** Who may register and unregister what. */
+  readonly policies: Policies;
   readonly onOutcome?: ((outcome: RegistryOutcome) => void) | undefined;
   /** Told of each endpoint that was not refreshed; `error`: it could not be removed, and is tried again. */
   readonly onExpired?: ((name: string, error: unknown) => void) | undefined;
@@ -60,7 +61,7 @@ export async function createRegistry(d: RegistryDeps): Promise<Service[]> {
   const serviceChain = chain(
     checkService(), // nothing below has to fear what a caller may send
     updatePath(d.tokens), // policies look at the path
-    ...(d.authorize ? [d.authorize(serviceKind)] : []), // also asked for Unregister, hence above begin
+    authorize({ ...d, kind: serviceKind, get: (name) => d.services.get(name) }), // also asked for Unregister, hence above begin
     begin(services), // one turn at a time per name
     setPayload(), // before the store: it is part of what is kept
     keptService,
@@ -68,7 +69,7 @@ export async function createRegistry(d: RegistryDeps): Promise<Service[]> {
   const endpointChain = chain(
     checkEndpoint(),
     updatePath(d.tokens),
-    ...(d.authorize ? [d.authorize(endpointKind)] : []),
+    authorize({ ...d, kind: endpointKind, get: (name) => d.endpoints.get(name) }),
     begin(endpoints),
     keptEndpoint,
   );

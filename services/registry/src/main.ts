@@ -19,6 +19,7 @@ await main('registry', settings, async (config, runtime) => {
   const stopping = new AbortController();
   const registry = await createRegistry({
     tokens: runtime.tokens(name, config.NSM_MAX_TOKEN_LIFETIME),
+    policies: runtime.policies,
     clock,
     services,
     endpoints,
@@ -26,7 +27,11 @@ await main('registry', settings, async (config, runtime) => {
     stopping: stopping.signal,
     onOutcome: ({ op, kind, name: entry, ms, error }) => {
       const fields = { op, kind, entry, ms };
-      if (error) log.warn({ ...fields, code: error.code, element: error.element }, error.message);
+      if (error)
+        log.warn(
+          { ...fields, code: error.code, element: error.element, policy: error.policy },
+          error.message,
+        );
       else log.info(fields, `${op} done`);
     },
     onExpired: (entry, error) => {

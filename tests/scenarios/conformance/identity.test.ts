@@ -10,6 +10,7 @@ import { createAuthority } from '@nsm/identity/authority';
 import { heldIdentity } from '@nsm/identity/testing';
 import { createPrefixPool, parsePrefix } from '@nsm/ip';
 import { NetworkServiceDefinition, NetworkServiceRequest, type Connection } from '@nsm/proto';
+import { createPolicies } from '@nsm/policy';
 import { createGrpcTransport, type CallOptions, type Transport } from '@nsm/rpc';
 import { createNse } from '@nsm/service-nse';
 import { direct, requestFrom } from '../../worlds/direct.ts';
@@ -54,6 +55,7 @@ async function serveEndpoint({ transport, tokens }: { transport: Transport; toke
     newId: randomUUID,
     transport,
     tokens,
+    policies: createPolicies(),
     pools: [createPrefixPool([parsePrefix('172.16.1.0/24')])],
     polite: true,
     netns: 'inode://1/2',

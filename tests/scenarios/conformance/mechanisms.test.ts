@@ -177,9 +177,9 @@ describe('a forwarder', () => {
 describe('the wire a forwarder makes for the answer of an endpoint', () => {
   const start = async (
     payload: 'IP' | 'ETHERNET',
-    policies: () => readonly PolicyRoute[] = () => [],
+    policyRoutes: () => readonly PolicyRoute[] = () => [],
   ) => {
-    const url = await startNse(stage, { name: 'nse', groups: [['172.16.1.0/24']], policies });
+    const url = await startNse(stage, { name: 'nse', groups: [['172.16.1.0/24']], policyRoutes });
     await registry.services.register(serviceOf('svc', { payload }));
     await registry.endpoints.register(endpointOf('nse', url, 'svc'));
     const forwarder = await startForwarder(stage);

@@ -4,6 +4,7 @@ import { createFakeDatapath, type FakeDatapath } from '@nsm/datapath/fake';
 import { millis } from '@nsm/identity';
 import { createPrefixPool, parsePrefix } from '@nsm/ip';
 import { type Connection, type NetworkServiceEndpoint, type PolicyRoute } from '@nsm/proto';
+import { createPolicies } from '@nsm/policy';
 import {
   createMemoryStore,
   endpointKind,
@@ -31,6 +32,7 @@ export const REGISTRY = 'tcp://registry:5002';
 export const registryAs = (stage: Stage, name: string, url: string): RegistryClient =>
   registryClient(stage.transport, url, {
     tokens: tokensOf(stage, name),
+    policies: createPolicies(),
     clock: stage.clock,
     random: () => 0,
   });
@@ -52,6 +54,7 @@ export async function startRegistry(
   const stopping = new AbortController();
   const served = await createRegistry({
     tokens: tokensOf(stage, 'registry'),
+    policies: createPolicies(),
     clock: stage.clock,
     services: createMemoryStore(serviceKind),
     endpoints,
@@ -92,6 +95,7 @@ export async function startManager(
     clock: stage.clock,
     transport: stage.transport,
     tokens: tokensOf(stage, name),
+    policies: createPolicies(),
     registryUrl,
     forwarderService: 'forwarder',
     ownUrl: publicUrl,
@@ -141,6 +145,7 @@ export async function startForwarder(
     clock: stage.clock,
     transport: stage.transport,
     tokens: tokensOf(stage, name),
+    policies: createPolicies(),
     datapath,
     networks,
     tunnel: {
@@ -178,9 +183,9 @@ export async function startNse(
     groups = [['172.16.1.0/24']],
     polite = false,
     url = stage.unix(name),
-    policies = () => [],
+    policyRoutes = () => [],
   }: {
-    readonly policies?: () => readonly PolicyRoute[];
+    readonly policyRoutes?: () => readonly PolicyRoute[];
     readonly name?: string;
     readonly groups?: readonly (readonly string[])[];
     readonly polite?: boolean;
@@ -193,10 +198,11 @@ export async function startNse(
     clock: stage.clock,
     transport: stage.transport,
     tokens: tokensOf(stage, name),
+    policies: createPolicies(),
     pools: groups.map((group) => createPrefixPool(group.map(parsePrefix))),
     polite,
     netns: 'inode://1/2',
-    policies,
+    policyRoutes,
     managerUrl: REGISTRY,
     offers: ['svc'],
     payload: 'IP',
@@ -223,6 +229,7 @@ export async function startNsc(
     clock: stage.clock,
     transport: stage.transport,
     tokens: tokensOf(stage, 'nsc'),
+    policies: createPolicies(),
     managerUrl,
     netns: 'inode://1/1',
     requests: [{ service: 'svc', interface: undefined, labels: {} }],

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { subjectOf } from '@nsm/identity';
+import { createPolicies } from '@nsm/policy';
 import type { NetworkServiceEndpoint } from '@nsm/proto';
 import {
   NetworkServiceEndpointRegistryDefinition,
@@ -201,6 +202,7 @@ describe('a client of a registry', () => {
     ]);
     const client = registryClient(stage.transport, 'tcp://hand:1', {
       tokens: insecureTokens('me', LIFETIME, stage.clock),
+      policies: createPolicies(),
       clock: stage.clock,
       random: () => 0,
     });

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { chain, Scope } from '@nsm/chain';
 import { createFakeClock, elementLaws } from '@nsm/chain/testing';
 import { insecureTokens } from '@nsm/identity';
+import { createPolicies } from '@nsm/policy';
 import {
   Connection,
   Empty,
@@ -46,6 +47,7 @@ const start = async (
     dialer: transport,
     clock,
     tokens: insecureTokens('me', 60_000, clock),
+    policies: createPolicies(),
   });
   return { element, open, seen, clock };
 };

@@ -1,8 +1,10 @@
 import { slot, type Clock } from '@nsm/chain';
 import { tokenHeaders, type TokenSource } from '@nsm/identity';
+import type { Policies } from '@nsm/policy';
 import { NetworkServiceDefinition, type Connection } from '@nsm/proto';
-import { NsmError, type Client, type Dialer, type HeadersFor } from '@nsm/rpc';
+import { NsmError, type Client, type Dialer, type HeadersFor, type Peer } from '@nsm/rpc';
 import type { Call, ConnectionElement, Target } from '../call.ts';
+import { pathOf } from '../path.ts';
 
 /** How long a request may take when its caller sets no limit, in ms (contract 7.5: NSM_REQUEST_TIMEOUT). */
 const DEFAULT_LIMIT_MS = 15_000;
@@ -11,25 +13,27 @@ const GRACE_MS = 1_000;
 /** How long the close of a next hop may take, in ms. */
 const CLOSE_LIMIT_MS = 4_000;
 
-interface Peer {
+interface NextHop {
   readonly target: Target;
   /** As the peer answered it: that is what it knows the connection by. */
   readonly connection: Connection;
 }
-const peer = slot<Peer>('connect');
+const nextHop = slot<NextHop>('connect');
 
 export interface ConnectOptions {
   readonly dialer: Dialer;
   readonly tokens: TokenSource;
+  /** Judge what is answered (contract 2.10). */
+  readonly policies: Policies;
   readonly clock: Clock;
 }
 
 /** The end of a chain that goes on at the next hop: asks `call.target`, and holds the close of what it answered. */
-export const connect = ({ dialer, tokens, clock }: ConnectOptions): ConnectionElement => {
+export const connect = ({ dialer, tokens, policies, clock }: ConnectOptions): ConnectionElement => {
   const clientOf = (target: Target): Client<typeof NetworkServiceDefinition> =>
     dialer.client(NetworkServiceDefinition, target.url);
   const headers: HeadersFor = async (server) => tokenHeaders(await tokens.issue(server));
-  const close = async ({ target, connection }: Peer, signal?: AbortSignal): Promise<void> => {
+  const close = async ({ target, connection }: NextHop, signal?: AbortSignal): Promise<void> => {
     await clientOf(target).close(connection, {
       signal,
       deadline: clock.now() + CLOSE_LIMIT_MS,
@@ -37,13 +41,37 @@ export const connect = ({ dialer, tokens, clock }: ConnectOptions): ConnectionEl
     });
   };
 
+  /** Whether to believe an answer; one that made the connection is closed where it is not. */
+  const believe = async (hop: NextHop, server: Peer | undefined, first: boolean): Promise<void> => {
+    if (!server) return;
+    const { index, pathSegments } = pathOf(hop.connection);
+    try {
+      policies.check({
+        op: 'answer',
+        peer: server,
+        tokens: pathSegments.map(({ token }) => token),
+        index,
+        now: clock.now(),
+        connection: hop.connection,
+      });
+    } catch (err) {
+      if (first) await close(hop).catch(() => undefined); // it expires there
+      throw err;
+    }
+  };
+
   /** Sends a request; an answer that comes after the caller has given up is closed again. */
   const request = async (call: Call, target: Target): Promise<Connection> => {
     const abandon = new AbortController();
     const deadline = innerDeadline(call.deadline, clock.now());
+    let server: Peer | undefined;
     const answer = clientOf(target).request(
       { connection: call.connection, mechanismPreferences: [...call.preferences] },
-      { signal: abandon.signal, deadline, headers },
+      {
+        signal: abandon.signal,
+        deadline,
+        headers: (peer) => headers((server = peer)),
+      },
     );
     let stopGrace = (): void => undefined;
     const giveUp = (): void => {
@@ -53,6 +81,7 @@ export const connect = ({ dialer, tokens, clock }: ConnectOptions): ConnectionEl
     else call.signal.addEventListener('abort', giveUp, { once: true });
     try {
       const connection = await answer;
+      await believe({ target, connection }, server, call.scope.get(nextHop) === undefined);
       if (!call.signal.aborted) return connection;
       await close({ target, connection });
       throw NsmError.from(call.signal.reason);
@@ -67,11 +96,11 @@ export const connect = ({ dialer, tokens, clock }: ConnectOptions): ConnectionEl
     async run(call) {
       const { scope, target } = call;
       if (!target) throw new Error('connect stands below an element that chooses the target');
-      const held = scope.get(peer);
-      if (held && held.target.url !== target.url) await scope.drop(peer).catch(() => undefined); // a peer that is gone needs no close
+      const held = scope.get(nextHop);
+      if (held && held.target.url !== target.url) await scope.drop(nextHop).catch(() => undefined); // a peer that is gone needs no close
       const connection = await request(call, target);
-      const now: Peer = { target, connection };
-      scope.hold(peer, now, (signal) => close(now, signal));
+      const now: NextHop = { target, connection };
+      scope.hold(nextHop, now, (signal) => close(now, signal));
       return connection;
     },
   };

@@ -4,7 +4,7 @@ import type { ConnectionElement } from '../call.ts';
 import { pathOf, withSegment } from '../path.ts';
 
 /**
- * Writes the caller's token, as it came with the call and once it is accepted, into the caller's segment, and this hop's own token for the caller
+ * Writes the caller's token, as it came with the call, into the caller's segment, and this hop's own token for the caller
  * into its own (contract 2.4). Stands below update-path, whose index it uses.
  */
 export const updateToken = (tokens: TokenSource): ConnectionElement => ({
@@ -16,7 +16,6 @@ export const updateToken = (tokens: TokenSource): ConnectionElement => ({
         'invalid-argument',
         `NetworkServiceRequest.Connection.Path.Index(${index}) >= len(NetworkServiceRequest.Connection.Path.PathSegments)(${pathSegments.length})`,
       );
-    if (call.token) await tokens.accept(call.token, call.peer);
     let { connection } = call;
     if (call.token && index > 0) connection = withSegment(connection, index - 1, call.token);
     const own = await tokens.issue(callerOf(call.peer, call.token));

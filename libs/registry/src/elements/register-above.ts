@@ -1,10 +1,11 @@
 import { pause, slot, type Clock, type Scope } from '@nsm/chain';
+import { expiryOf } from '@nsm/identity';
 import { NsmError, type ErrorCode } from '@nsm/rpc';
 import type { RegistryCall, RegistryElement } from '../call.ts';
 import type { KindCache } from '../cache.ts';
 import { ATTEMPT_MS, type KindClient } from '../client.ts';
 import type { Entry } from '../kind.ts';
-import type { RegistryPath } from '../registry-path.ts';
+import { emptyPath, type RegistryPath } from '../registry-path.ts';
 
 /** What the registry above was asked to keep. */
 interface Above<T> {
@@ -103,7 +104,11 @@ export function registerAbove<T extends Entry>(
     again: async (scope, signal) => {
       const held = scope.get(above);
       if (!held) return;
-      const answered = await register(held, signal);
+      // The tokens that brought it may have ended: then it comes in the name of this hop.
+      const { index, tokens } = held.path;
+      const over = tokens.slice(0, index).some((token) => expiryOf(token) <= clock.now());
+      const fresh = over ? { ...held, path: emptyPath } : held;
+      const answered = await register(fresh, signal);
       hold(scope, answered.held);
       scope.commit();
     },

@@ -12,7 +12,6 @@ export const updatePath = <T extends Entry>(tokens: TokenSource): RegistryElemen
   name: 'update-path',
   run: async (call, next) => {
     const { token, peer } = call;
-    if (token) await tokens.accept(token, peer);
     const caller = token && subjectOf(token.token);
     const own = await tokens.issue(callerOf(peer, token)).catch((err: unknown) => {
       throw wrapped('an error during generating token', err);

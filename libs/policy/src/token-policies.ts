@@ -1,0 +1,81 @@
+import { TokenError, type TokenReader } from '@nsm/identity';
+import { isEnding, type Policy, type Question } from './question.ts';
+
+/** Every token of the way is an ES256 JWT with subject, audience and expiry. */
+export const tokensValid = (reader: TokenReader): Policy => ({
+  name: 'tokens-valid',
+  refuses: ({ tokens }) =>
+    first(tokens, (token, k) =>
+      fault(() => {
+        reader.read(token);
+      }, `token ${k}`),
+    ),
+});
+
+/**
+ * No token of the way has expired. Of what only takes away, no more than the caller's has to be fresh: a hop that cleans up on its
+ * own has no newer ones of those before it.
+ */
+export const tokensExpired = (reader: TokenReader): Policy => ({
+  name: 'tokens-expired',
+  refuses: (question) =>
+    first(question.tokens, (token, k) => {
+      if (isEnding(question) && k < question.index - 1) return undefined;
+      const { exp } = reader.read(token);
+      return exp * 1_000 > question.now
+        ? undefined
+        : `token ${k} has expired at ${new Date(exp * 1_000).toISOString()}`;
+    }),
+});
+
+/** Each token of the way is meant for the hop that has signed the next one. */
+export const tokensChained = (reader: TokenReader): Policy => ({
+  name: 'tokens-chained',
+  refuses: ({ tokens }) =>
+    first(tokens.slice(1), (token, k) => {
+      const { aud } = reader.read(tokens[k] ?? '');
+      const { sub } = reader.read(token);
+      if (aud.length > 0 && aud.every((id) => id === sub)) return undefined;
+      return `token ${k} is meant for ${aud.join(', ') || 'nobody'}, and token ${k + 1} is of ${sub}`;
+    }),
+});
+
+/** The caller has a segment of its own in the way, and has signed the token there with the key of its certificate. */
+export const prevTokenSigned = (reader: TokenReader): Policy => ({
+  name: 'prev-token-signed',
+  refuses: ({ index, tokens, peer, now }) => {
+    if (index < 1) return 'the path has no segment of the caller before that of this hop';
+    return fault(() => reader.verify(tokens[index - 1] ?? '', peer, now), `token ${index - 1}`);
+  },
+});
+
+/** Who answers has signed the token of its segment, the next one, with the key of its certificate. */
+export const nextTokenSigned = (reader: TokenReader): Policy => ({
+  name: 'next-token-signed',
+  refuses: ({ index, tokens, peer, now }) => {
+    const next = tokens[index + 1];
+    if (next === undefined) return 'the answer has no segment of who has answered';
+    return fault(() => reader.verify(next, peer, now), `token ${index + 1}`);
+  },
+});
+
+function first(
+  tokens: Question['tokens'],
+  judge: (token: string, k: number) => string | undefined,
+): string | undefined {
+  for (const [k, token] of tokens.entries()) {
+    const reason = judge(token, k);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
+}
+
+function fault(read: () => void, what: string): string | undefined {
+  try {
+    read();
+    return undefined;
+  } catch (err) {
+    if (err instanceof TokenError) return `${what}: ${err.message}`;
+    throw err;
+  }
+}
