@@ -87,7 +87,7 @@ module.exports = {
     only(
       'policy-imports',
       libs('policy'),
-      ['^proto/', libs('rpc', 'identity')],
+      ['^proto/', libs('rpc', 'chain', 'identity')],
       'Rules judge what they are given.',
     ),
     only(

@@ -8,6 +8,7 @@ const check = (connection: Partially, preferences = [kernel()]) =>
   checkRequest(
     Connection.fromPartial({ id: 'a', networkService: 'svc', ...connection }),
     preferences,
+    64,
   );
 const ip = (ipContext: object): Partially => ({ context: { ipContext } });
 const segments = (n: number) =>
@@ -34,7 +35,6 @@ describe('a request', () => {
     ['connection.network_service', { networkService: 'x'.repeat(254) }],
     ['connection.id', { id: 'a/../b' }],
     ['connection.payload', { payload: 'TOKEN_RING' }],
-    ['connection.path.path_segments', { path: { index: 0, pathSegments: segments(10_000) } }],
     ['connection.path.index', { path: { index: 7, pathSegments: segments(2) } }],
     [
       'connection.path.path_segments[1].name',
@@ -124,13 +124,23 @@ describe('a request', () => {
   });
 });
 
+test('a path of more segments than allowed exhausts the limit', () => {
+  const path = { index: 0, pathSegments: segments(9) };
+  const long = Connection.fromPartial({ id: 'a', path });
+  checkConnection(long, 9);
+  expect(() => checkConnection(long, 8)).toThrow('path_segments: 9 segments; at most 8');
+  expect(() => check({ path: { index: 0, pathSegments: segments(10_000) } })).toThrow(
+    expect.objectContaining({ code: 'exhausted' }),
+  );
+});
+
 describe('a close', () => {
   test('needs no more than an id', () => {
-    checkConnection(Connection.fromPartial({ id: 'a' }));
+    checkConnection(Connection.fromPartial({ id: 'a' }), 64);
   });
 
   test('is checked as a request is', () => {
-    expect(() => checkConnection(Connection.fromPartial({ id: 'a/../b' }))).toThrow(
+    expect(() => checkConnection(Connection.fromPartial({ id: 'a/../b' }), 64)).toThrow(
       'connection.id',
     );
   });

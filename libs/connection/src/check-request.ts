@@ -8,7 +8,6 @@ import { pathOf } from './path.ts';
 
 /** What a request may be made of. Far beyond anything in use, and small enough to be handled at once. */
 const limits = {
-  pathSegments: 64,
   preferences: 32,
   listItems: 1_024,
   mapEntries: 256,
@@ -21,19 +20,30 @@ const limits = {
 /** What a policy's fields are called in errors. */
 const POLICY_NAMES = { dstPort: 'dst_port', srcPort: 'src_port', nextHop: 'nextHop' } as const;
 
-/** Checks a request field by field. Throws an invalid-argument that names the first field at fault. */
-export function checkRequest(connection: Connection, preferences: readonly Mechanism[]): void {
+/**
+ * Checks a request field by field. Throws an invalid-argument that names the first field at fault; exhausted where the path has more
+ * than `maxPath` segments.
+ */
+export function checkRequest(
+  connection: Connection,
+  preferences: readonly Mechanism[],
+  maxPath: number,
+): void {
   count('mechanism_preferences', preferences.length, limits.preferences);
-  checkConnection(connection);
+  checkConnection(connection, maxPath);
   if (connection.networkService === '')
     throw invalid('connection.network_service', 'is empty: name the service to connect to');
   preferences.forEach((mechanism, i) => checkMechanism(`mechanism_preferences[${i}]`, mechanism));
 }
 
 /** Checks a connection likewise, as a close brings it: which one it is is all that has to be there. */
-export function checkConnection(connection: Connection): void {
+export function checkConnection(connection: Connection, maxPath: number): void {
   const { pathSegments, index } = pathOf(connection);
-  count('connection.path.path_segments', pathSegments.length, limits.pathSegments);
+  if (pathSegments.length > maxPath)
+    throw new NsmError(
+      'exhausted',
+      `connection.path.path_segments: ${pathSegments.length} segments; at most ${maxPath} are taken`,
+    );
   text('connection.id', connection.id, limits.nameBytes);
   text('connection.network_service', connection.networkService, limits.nameBytes);
   text(

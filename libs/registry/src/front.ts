@@ -32,6 +32,8 @@ export interface RegistryFrontOptions {
   readonly endpointElements?: readonly RegistryElement<NetworkServiceEndpoint>[];
   /** Who may register and unregister what. */
   readonly policies: Policies;
+  /** Segments a path may have. @default 64 */
+  readonly maxPath?: number | undefined;
   readonly onOutcome?: ((outcome: RegistryOutcome) => void) | undefined;
   /** Told where an endpoint came to its end, or an entry that the registry above lost could not be brought back. */
   readonly onEvent?: ((event: FrontEvent) => void) | undefined;
@@ -68,7 +70,7 @@ export function serveRegistryFront(options: RegistryFrontOptions): RegistryFront
   const serviceAbove = registerAbove(client.services, cache.services, clock);
   const serviceChain = chain(
     checkService(),
-    updatePath(tokens),
+    updatePath(tokens, options.maxPath),
     authorize({ policies, clock, kind: serviceKind, get: (name) => cache.services.get(name) }),
     begin(services, serviceAbove.leaving),
     serviceAbove.element,
@@ -78,7 +80,7 @@ export function serveRegistryFront(options: RegistryFrontOptions): RegistryFront
   const endpointAbove = registerAbove(client.endpoints, cache.endpoints, clock);
   const endpointChain = chain(
     checkEndpoint(),
-    updatePath(tokens),
+    updatePath(tokens, options.maxPath),
     authorize({ policies, clock, kind: endpointKind, get: (name) => cache.endpoints.get(name) }),
     begin(endpoints, endpointAbove.leaving),
     expire({

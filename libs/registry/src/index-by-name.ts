@@ -6,6 +6,8 @@ export interface NameIndex<T> {
   set(entry: T): void;
   /** Returns what was there. */
   delete(name: string): T | undefined;
+  /** How many have this as their first `path_id`. */
+  ownedBy(owner: string): number;
   /** Those that pass a query, in no order. */
   query(query: T): readonly T[];
   values(): readonly T[];
@@ -14,11 +16,19 @@ export interface NameIndex<T> {
 export function createIndex<T extends Entry>(kind: Kind<T>): NameIndex<T> {
   const byName = new Map<string, T>();
   const byGroup = new Map<string, Set<string>>();
+  const owned = new Map<string, number>();
+
+  const count = ({ pathIds: [owner = ''] }: T, more: number): void => {
+    const now = (owned.get(owner) ?? 0) + more;
+    if (now === 0) owned.delete(owner);
+    else owned.set(owner, now);
+  };
 
   const remove = (name: string): T | undefined => {
     const was = byName.get(name);
     if (was === undefined) return undefined;
     byName.delete(name);
+    count(was, -1);
     for (const group of kind.groups(was)) {
       const members = byGroup.get(group);
       members?.delete(name);
@@ -39,12 +49,14 @@ export function createIndex<T extends Entry>(kind: Kind<T>): NameIndex<T> {
     set: (entry) => {
       remove(entry.name);
       byName.set(entry.name, entry);
+      count(entry, 1);
       for (const group of kind.groups(entry)) {
         const members = byGroup.get(group) ?? new Set();
         byGroup.set(group, members.add(entry.name));
       }
     },
     delete: remove,
+    ownedBy: (owner) => owned.get(owner) ?? 0,
     query: (query) => {
       const found: T[] = [];
       for (const entry of candidates(query))

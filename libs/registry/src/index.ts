@@ -17,6 +17,7 @@ export { clientInfo } from './elements/client-info.ts';
 export { expire } from './elements/expire.ts';
 export type { ExpireOptions } from './elements/expire.ts';
 export { keep, restoreFrom } from './elements/keep.ts';
+export { limitEntries } from './elements/limit-entries.ts';
 export { setPayload } from './elements/set-payload.ts';
 export { setRegistrationTime } from './elements/set-registration-time.ts';
 export { updatePath } from './elements/update-path.ts';

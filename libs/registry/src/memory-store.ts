@@ -4,7 +4,7 @@ import type { Entry, Kind } from './kind.ts';
 import type { Store } from './store.ts';
 
 /** The part of a store that answers reads and watches. */
-export interface Table<T> extends Pick<Store<T>, 'get' | 'list' | 'query' | 'watch'> {
+export interface Table<T> extends Pick<Store<T>, 'get' | 'list' | 'ownedBy' | 'query' | 'watch'> {
   readonly index: NameIndex<T>;
   readonly feed: Feed<T>;
   /** Makes a change visible to readers and watchers. */
@@ -19,6 +19,7 @@ export function createTable<T extends Entry>(kind: Kind<T>, maxBehind?: number):
     feed,
     get: (name) => index.get(name),
     list: () => index.values(),
+    ownedBy: (owner) => index.ownedBy(owner),
     query: (query) => index.query(query),
     watch: (query) => feed.subscribe((entry) => kind.matches(query, entry), index.query(query)),
     apply: (change) => {
@@ -39,6 +40,7 @@ export function createMemoryStore<T extends Entry>(kind: Kind<T>, maxBehind?: nu
     },
     get: (name) => table.get(name),
     list: () => table.list(),
+    ownedBy: (owner) => table.ownedBy(owner),
     query: (query) => table.query(query),
     watch: (query) => table.watch(query),
     put: async (entry) => {

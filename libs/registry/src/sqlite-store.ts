@@ -178,6 +178,7 @@ function storeIn<T extends Entry>(file: File, kind: Kind<T>): Store<T> {
     },
     get: (name) => table.get(name),
     list: () => table.list(),
+    ownedBy: (owner) => table.ownedBy(owner),
     query: (query) => table.query(query),
     watch: (query) => table.watch(query),
     put: async (entry) => {

@@ -10,6 +10,8 @@ export interface Store<T> {
   readonly revision: number;
   get(name: string): T | undefined;
   list(): readonly T[];
+  /** How many belong to an identity: have it as their first `path_id`. */
+  ownedBy(owner: string): number;
   /** Those that pass a query (contract 6.1). */
   query(query: T): readonly T[];
   /** Adds or replaces. Fails with `unavailable` where it could not be kept; then nothing has changed. */

@@ -12,7 +12,9 @@ import {
 import { BEAT, BEAT_HEADER, listenForBeats, withBeats } from './beat.ts';
 import { grpcDefinition, Malformed } from './definition.ts';
 import { NsmError } from './error.ts';
+import { createGate, type Gate, type GateOptions } from './gate.ts';
 import type { IdentitySource } from './identity.ts';
+import { serverOptions } from './limits.ts';
 import { createWays, type Line, type Ways } from './lines.ts';
 import { reflection, reflectionDefinitions } from './reflection.ts';
 import { fromStatus, toStatus } from './status.ts';
@@ -35,9 +37,6 @@ const DEADLINE = 'nsm-internal-deadline';
 const CONNECTION = 'nsm-internal-connection';
 const TIMEOUT = 'grpc-timeout';
 
-/** Room enough for what is too large to be told which field it is; beyond it the message is refused unread. */
-const MAX_MESSAGE_BYTES = 8 << 20;
-
 /** How long a connection over TCP may take, in ms: a machine that has vanished answers nothing. */
 const CONNECT_MS = 900;
 
@@ -45,11 +44,15 @@ const CONNECT_MS = 900;
  * The real transport: gRPC over TCP and unix sockets. With an identity both ends prove theirs on every connection (contract
  * 2.7); without one nobody is authenticated.
  */
-export function createGrpcTransport(identity?: IdentitySource): Transport {
+export function createGrpcTransport(
+  identity?: IdentitySource,
+  options: GateOptions = {},
+): Transport {
+  const gate = createGate(options);
   const ways = createWays(identity);
   const clients = new Map<string, unknown>();
   return {
-    serve: (url, hop, services) => serve(url, hop, services, identity),
+    serve: (url, hop, services) => serve(url, hop, services.map(gate.guard), { identity, gate }),
     client: <D extends ServiceDefinition>(definition: D, url: string): Client<D> => {
       const key = `${definition.fullName} ${url}`;
       const known = clients.get(key) ?? makeClient(definition, url, ways);
@@ -67,13 +70,13 @@ async function serve(
   url: string,
   hop: string,
   services: readonly Service[],
-  identity: IdentitySource | undefined,
+  { identity, gate }: { identity: IdentitySource | undefined; gate: Gate },
 ): Promise<Listener> {
-  const secure = identity && (await secureServer(identity));
+  const secure = identity && (await secureServer(identity, gate.limits.halfOpenMs));
   // Channelz stays on: without it the library forgets the sessions it has to cut when it is shut down.
   const server = createServer({
-    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
-    interceptors: [exposeCall(secure)],
+    ...serverOptions(gate.limits),
+    interceptors: [gate.interceptor, exposeCall(secure)],
   });
   for (const { definition, handlers } of services) {
     const implementation = Object.entries(definition.methods).map(([key, method]) => {

@@ -1,6 +1,8 @@
 export { errorCodes, NsmError, wrapped } from './error.ts';
 export type { ErrorCode, ErrorFields } from './error.ts';
 export { createGrpcTransport } from './grpc.ts';
+export { defaultLimits } from './limits.ts';
+export type { LimitName, Limits } from './limits.ts';
 export type { Identity, IdentitySource, Peer } from './identity.ts';
 export { createMemoryTransport } from './memory.ts';
 export { namingElements } from './naming.ts';

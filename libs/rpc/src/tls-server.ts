@@ -8,8 +8,11 @@ import { contextOptions, peerOf } from './tls-peer.ts';
 
 /** Credentials of a server that proves itself, asks its clients to, and changes its certificate while it serves. */
 class MutualTls extends ServerCredentials {
-  constructor(identity: Identity) {
-    super({ requestCert: true, rejectUnauthorized: true }, contextOptions(identity));
+  constructor(identity: Identity, handshakeTimeout: number) {
+    super(
+      { requestCert: true, rejectUnauthorized: true, handshakeTimeout },
+      contextOptions(identity),
+    );
   }
 
   renew(identity: Identity): void {
@@ -31,10 +34,13 @@ export interface SecureServer {
   close(): void;
 }
 
-/** Waits for the identity to serve with. */
-export async function secureServer(source: IdentitySource): Promise<SecureServer> {
+/** Waits for the identity to serve with. Who does not finish the handshake within `handshakeMs` is cut. */
+export async function secureServer(
+  source: IdentitySource,
+  handshakeMs: number,
+): Promise<SecureServer> {
   let identity = await source.current();
-  const credentials = new MutualTls(identity);
+  const credentials = new MutualTls(identity, handshakeMs);
   const sessions = new Map<string, { session: ServerHttp2Session; peer: Peer | Error }>();
   const names = new WeakMap<ServerHttp2Session, string>();
   let next = 0;
@@ -72,9 +78,15 @@ export async function secureServer(source: IdentitySource): Promise<SecureServer
   };
 }
 
+/** What the library makes of a call, and interceptors wrap. */
+interface LibraryCall {
+  readonly stream?: { readonly session?: ServerHttp2Session };
+  readonly nextCall?: LibraryCall;
+}
+
 /** The library tells a handler no more than the leaf certificate; its call holds the stream, and that the connection. */
-const sessionOf = (call: object): ServerHttp2Session | undefined =>
-  (call as { stream?: { session?: ServerHttp2Session } }).stream?.session;
+const sessionOf = ({ stream, nextCall }: LibraryCall): ServerHttp2Session | undefined =>
+  nextCall ? sessionOf(nextCall) : stream?.session;
 
 function believed(session: ServerHttp2Session, { bundles }: Identity): Peer | Error {
   try {

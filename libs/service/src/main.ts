@@ -12,6 +12,7 @@ import {
 } from '@nsm/rpc';
 import { createHealth, type Health } from './health.ts';
 import { checkIdentity, identitySettings, openIdentity } from './identity.ts';
+import { limitSettings, limitsFrom, logLimits } from './limits.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { createLogger, logLevels, type Logger } from './log.ts';
 import { openPolicies, policySettings } from './policies.ts';
@@ -53,6 +54,8 @@ export interface Runtime {
   readonly tokens: (name: string, lifetimeMs: number) => TokenSource;
   /** Who may do what here. */
   readonly policies: Policies;
+  /** Segments a path may have; undefined: as many as by default. */
+  readonly maxPath: number | undefined;
   readonly newId: () => string;
   /** A number in [0, 1). */
   readonly random: () => number;
@@ -77,7 +80,7 @@ const common = {
 };
 
 /** The settings of every service that has an identity. */
-const provenSettings = { ...identitySettings, ...policySettings };
+const provenSettings = { ...identitySettings, ...policySettings, ...limitSettings };
 type Proven = Values<typeof provenSettings>;
 
 /**
@@ -162,7 +165,10 @@ async function run(
   const health = createHealth();
   const identity = from && openIdentity(from, { log, clock: systemClock, random: Math.random });
   if (identity) lifecycle.onStop('identity', () => identity.close());
-  const transport = createGrpcTransport(identity);
+  const transport = createGrpcTransport(identity, {
+    limits: from && limitsFrom(from),
+    onLimit: logLimits(log, Date.now),
+  });
   // A client serves nothing and its timers do not count: this keeps the process until it is told to stop.
   setInterval(() => undefined, 2 ** 30);
   lifecycle.onStop('connections', () => transport.close());
@@ -195,6 +201,7 @@ async function run(
         ? svidTokens(identity, lifetimeMs, systemClock)
         : insecureTokens(subject, lifetimeMs, systemClock),
     policies,
+    maxPath: from?.NSM_MAX_PATH_LENGTH,
     newId: randomUUID,
     random: Math.random,
     onStop: (what, stopIt) => lifecycle.onStop(what, stopIt),

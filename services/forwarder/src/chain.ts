@@ -56,6 +56,8 @@ export interface ForwarderDeps {
   readonly clock: Clock;
   readonly tokens: TokenSource;
   readonly policies: Policies;
+  /** Segments a path may have. @default 64 */
+  readonly maxPath?: number | undefined;
   readonly connections: Connections;
   readonly dialer: Dialer;
   readonly peers: Peers;
@@ -84,7 +86,7 @@ const NO_WIREGUARD = 'this forwarder has none; ask for VXLAN in a network you tr
 export const forwarderChain = (d: ForwarderDeps): ConnectionElement => {
   const { tunnel, wireguard, networks, noIpsec = NO_IPSEC, noWireguard = NO_WIREGUARD } = d;
   return chain(
-    validate(), // nothing malformed gets any further
+    validate(d.maxPath), // nothing malformed gets any further
     updatePath(d.name, d.newId), // from here on the id is this hop's own
     updateToken(d.tokens), // needs the index of our segment
     authorize(d), // judges the tokens, of closes too, before anything is done

@@ -36,6 +36,7 @@ await main('forwarder', settings, async (config, runtime) => {
     datapath,
     tokens: runtime.tokens(name, config.NSM_MAX_TOKEN_LIFETIME),
     policies: runtime.policies,
+    maxPath: runtime.maxPath,
     tunnel:
       ip === ''
         ? undefined

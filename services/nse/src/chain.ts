@@ -27,6 +27,8 @@ export interface NseDeps {
   readonly clock: Clock;
   readonly tokens: TokenSource;
   readonly policies: Policies;
+  /** Segments a path may have. @default 64 */
+  readonly maxPath?: number | undefined;
   readonly connections: Connections;
   readonly pools: readonly PrefixPool[];
   /** Keep addresses of the client that are not from the pools. */
@@ -40,7 +42,7 @@ export interface NseDeps {
 /** What an endpoint does with a Request or Close: gives addresses and names its end of the wire. */
 export const nseChain = (d: NseDeps): ConnectionElement =>
   chain(
-    validate(), // nothing malformed gets any further
+    validate(d.maxPath), // nothing malformed gets any further
     updatePath(d.name, d.newId), // from here on the id is this hop's own
     updateToken(d.tokens), // needs the index of our segment
     authorize(d), // judges the tokens, of closes too, before anything is done

@@ -22,6 +22,7 @@ await main('nse', settings, async (config, runtime) => {
     transport,
     tokens: runtime.tokens(name, config.NSM_MAX_TOKEN_LIFETIME),
     policies: runtime.policies,
+    maxPath: runtime.maxPath,
     pools: config.NSM_CIDR_PREFIX.map((group) => createPrefixPool(group)),
     polite: config.NSM_IPAM_POLICY === 'polite',
     netns: await ownNetns(),

@@ -27,6 +27,8 @@ export interface NsmgrDeps {
   readonly clock: Clock;
   readonly tokens: TokenSource;
   readonly policies: Policies;
+  /** Segments a path may have. @default 64 */
+  readonly maxPath?: number | undefined;
   readonly connections: Connections;
   readonly dialer: Dialer;
   readonly peers: Peers;
@@ -46,7 +48,7 @@ const AT_ONCE = 32;
 /** What a manager does with a Request or Close: chooses a forwarder of its node and goes on there. */
 export const nsmgrChain = (d: NsmgrDeps): ConnectionElement =>
   chain(
-    validate(), // nothing malformed gets any further
+    validate(d.maxPath), // nothing malformed gets any further
     updatePath(d.name, d.newId), // from here on the id is this hop's own
     updateToken(d.tokens), // needs the index of our segment
     authorize(d), // judges the tokens, of closes too, before anything is done

@@ -22,6 +22,7 @@ await main('nsmgr', settings, async (config, runtime) => {
     transport,
     tokens: runtime.tokens(name, config.NSM_MAX_TOKEN_LIFETIME),
     policies: runtime.policies,
+    maxPath: runtime.maxPath,
     registryUrl: config.NSM_REGISTRY_URL,
     forwarderService: config.NSM_FORWARDER_NETWORK_SERVICE_NAME,
     ownUrl: publicUrl(config.NSM_LISTEN_ON),

@@ -57,6 +57,7 @@ export function createNsmgr(options: NsmgrOptions): Nsmgr {
     publicUrl: ownUrl,
     tokens,
     policies,
+    maxPath: options.maxPath,
     clock,
     expirePeriodMs: options.expirePeriodMs,
     endpointElements: [clientInfo(labels)],

@@ -12,6 +12,7 @@ import {
   expire,
   findIn,
   keep,
+  limitEntries,
   restoreFrom,
   serveRegistry,
   serviceKind,
@@ -35,6 +36,10 @@ export interface RegistryDeps {
   readonly stopping: AbortSignal;
   /** Who may register and unregister what. */
   readonly policies: Policies;
+  /** Segments a path may have. @default 64 */
+  readonly maxPath?: number | undefined;
+  /** Entries of one kind that one identity may own. @default 10,000 */
+  readonly maxEntries?: number | undefined;
   readonly onOutcome?: ((outcome: RegistryOutcome) => void) | undefined;
   /** Told of each endpoint that was not refreshed; `error`: it could not be removed, and is tried again. */
   readonly onExpired?: ((name: string, error: unknown) => void) | undefined;
@@ -60,16 +65,18 @@ export async function createRegistry(d: RegistryDeps): Promise<Service[]> {
 
   const serviceChain = chain(
     checkService(), // nothing below has to fear what a caller may send
-    updatePath(d.tokens), // policies look at the path
+    updatePath(d.tokens, d.maxPath), // policies look at the path
     authorize({ ...d, kind: serviceKind, get: (name) => d.services.get(name) }), // also asked for Unregister, hence above begin
+    limitEntries(d.services, d.maxEntries), // above begin: a name that is not taken costs nothing
     begin(services), // one turn at a time per name
     setPayload(), // before the store: it is part of what is kept
     keptService,
   );
   const endpointChain = chain(
     checkEndpoint(),
-    updatePath(d.tokens),
+    updatePath(d.tokens, d.maxPath),
     authorize({ ...d, kind: endpointKind, get: (name) => d.endpoints.get(name) }),
+    limitEntries(d.endpoints, d.maxEntries),
     begin(endpoints),
     keptEndpoint,
   );

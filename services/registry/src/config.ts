@@ -1,4 +1,4 @@
-import { duration, text, tokenLifetime, urls, type Setting } from '@nsm/service';
+import { duration, integer, text, tokenLifetime, urls, type Setting } from '@nsm/service';
 
 /** Where the registry keeps what is registered. */
 export type StoreSetting =
@@ -27,6 +27,11 @@ export const settings = {
   NSM_LISTEN_ON: urls({ fallback: 'unix:///listen.on.socket', help: 'where to listen' }),
   NSM_STORE: store,
   NSM_MAX_TOKEN_LIFETIME: tokenLifetime,
+  NSM_MAX_ENTRIES_PER_IDENTITY: integer(
+    { fallback: '10000', help: 'services, and likewise endpoints, that one identity may own' },
+    1,
+    1e9,
+  ),
   NSM_EXPIRE_PERIOD: duration({
     fallback: '1m',
     help: 'how long an endpoint stays registered that is not refreshed',

@@ -20,6 +20,8 @@ await main('registry', settings, async (config, runtime) => {
   const registry = await createRegistry({
     tokens: runtime.tokens(name, config.NSM_MAX_TOKEN_LIFETIME),
     policies: runtime.policies,
+    maxPath: runtime.maxPath,
+    maxEntries: config.NSM_MAX_ENTRIES_PER_IDENTITY,
     clock,
     services,
     endpoints,

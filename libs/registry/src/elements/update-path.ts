@@ -4,14 +4,25 @@ import type { RegistryElement } from '../call.ts';
 import type { Entry } from '../kind.ts';
 import type { RegistryPath } from '../registry-path.ts';
 
+/** Longest path that is taken where nobody says otherwise. */
+const MAX_PATH = 64;
+
 /**
  * Puts the caller's token and this hop's own into the path, and both subjects into `path_ids`; on the way back the
  * path is the caller's again (contract 2.9). Without a token of the caller its part is left as it came.
  */
-export const updatePath = <T extends Entry>(tokens: TokenSource): RegistryElement<T> => ({
+export const updatePath = <T extends Entry>(
+  tokens: TokenSource,
+  maxPath = MAX_PATH,
+): RegistryElement<T> => ({
   name: 'update-path',
   run: async (call, next) => {
     const { token, peer } = call;
+    if (call.path.tokens.length > maxPath)
+      throw new NsmError(
+        'exhausted',
+        `path: ${call.path.tokens.length} segments; at most ${maxPath} are taken`,
+      );
     const caller = token && subjectOf(token.token);
     const own = await tokens.issue(callerOf(peer, token)).catch((err: unknown) => {
       throw wrapped('an error during generating token', err);

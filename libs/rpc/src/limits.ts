@@ -1,0 +1,43 @@
+/** What one server takes of its peers. What is beyond is refused with RESOURCE_EXHAUSTED, or its connection closed. */
+export interface Limits {
+  /** Bytes of one message. */
+  readonly messageBytes: number;
+  /** Bytes of all headers of one call; Node's HTTP/2 ends calls with more than 64 KiB itself. */
+  readonly metadataBytes: number;
+  /** Calls of one identity that are not answered yet. */
+  readonly pendingPerIdentity: number;
+  /** Streams of answers that one identity has open. */
+  readonly streamsPerIdentity: number;
+  /** Calls and streams on one connection; a client waits with more. */
+  readonly callsPerConnection: number;
+  /** How long a TLS handshake may take, and the message of a call after its headers, in ms. */
+  readonly halfOpenMs: number;
+  /** How long a connection may be without a call before it is closed, in ms. */
+  readonly idleMs: number;
+}
+
+export const defaultLimits: Limits = {
+  // Room enough for what is too large to be told which field it is.
+  messageBytes: 8 << 20,
+  metadataBytes: 32 << 10,
+  pendingPerIdentity: 4_096,
+  streamsPerIdentity: 1_024,
+  callsPerConnection: 1_024,
+  halfOpenMs: 10_000,
+  idleMs: 600_000,
+};
+
+/** Which limit was reached. */
+export type LimitName = 'message' | 'metadata' | 'pending' | 'streams' | 'half-open';
+
+/** Whoever is silent for this long is asked for a sign of life, and is given as long again, in ms. */
+const SILENCE_MS = 30_000;
+
+/** The limits that the gRPC library keeps by itself. */
+export const serverOptions = ({ messageBytes, callsPerConnection, idleMs }: Limits) => ({
+  'grpc.max_receive_message_length': messageBytes,
+  'grpc.max_concurrent_streams': callsPerConnection,
+  'grpc.max_connection_idle_ms': idleMs,
+  'grpc.keepalive_time_ms': SILENCE_MS,
+  'grpc.keepalive_timeout_ms': SILENCE_MS,
+});
