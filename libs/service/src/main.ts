@@ -190,8 +190,7 @@ async function run(
   );
   process.on('warning', (err) => log.debug({ err }, 'warning'));
 
-  const policies = openPolicies(from);
-  const runtime: Runtime = {
+  const runtime: Omit<Runtime, 'policies'> = {
     log,
     transport,
     clock: systemClock,
@@ -200,7 +199,6 @@ async function run(
       identity
         ? svidTokens(identity, lifetimeMs, systemClock)
         : insecureTokens(subject, lifetimeMs, systemClock),
-    policies,
     maxPath: from?.NSM_MAX_PATH_LENGTH,
     newId: randomUUID,
     random: Math.random,
@@ -224,7 +222,9 @@ async function run(
     );
   }
   try {
-    await start(runtime);
+    const { policies, close } = await openPolicies(from, log);
+    lifecycle.onStop('policies', close);
+    await start({ ...runtime, policies });
     health.set(true);
     log.info('ready');
   } catch (err) {

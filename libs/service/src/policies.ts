@@ -1,5 +1,6 @@
-import { createPolicies, type Policies } from '@nsm/policy';
-import { choice, list, type Values } from './settings.ts';
+import { createPolicies, followPolicies, type Policies, type PolicyFolder } from '@nsm/policy';
+import type { Logger } from './log.ts';
+import { choice, list, text, type Values } from './settings.ts';
 
 /** Who may do what; docs/security.md explains each. */
 export const policySettings = {
@@ -11,12 +12,35 @@ export const policySettings = {
     'strict',
     'upstream',
   ),
+  NSM_POLICY_FOLDER: text({
+    fallback: '',
+    help: 'folder of policies of your own, NAME.cel and NAME.wasm; read again when it changes; empty: none',
+  }),
   NSM_ADMINS: list({
     fallback: '',
     help: 'SPIFFE ids that may see every connection and change every connection and entry',
   }),
 };
 
-/** The policies of a process. */
-export const openPolicies = (config: Values<typeof policySettings> | undefined): Policies =>
-  createPolicies(config && { set: config.NSM_POLICY_SET, admins: config.NSM_ADMINS });
+interface OpenPolicies {
+  readonly policies: Policies;
+  close(): void;
+}
+
+/** The policies of a process. @throws Error where those of the user cannot be read */
+export async function openPolicies(
+  config: Values<typeof policySettings> | undefined,
+  log: Logger,
+): Promise<OpenPolicies> {
+  if (!config) return { policies: createPolicies(), close: () => undefined };
+  const { NSM_POLICY_SET: set, NSM_ADMINS: admins, NSM_POLICY_FOLDER: folder } = config;
+  if (folder === '') return { policies: createPolicies({ set, admins }), close: () => undefined };
+  const followed: PolicyFolder = await followPolicies(folder, {
+    onSet: (policies) => log.info({ folder, policies }, 'policies'),
+    onFault: (fault) => log.error({ folder, fault }, 'policies cannot be read'),
+  });
+  return {
+    policies: createPolicies({ set, admins, more: () => followed.current() }),
+    close: () => followed.close(),
+  };
+}
