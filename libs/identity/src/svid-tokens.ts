@@ -9,29 +9,34 @@ const REUSE = 0.1;
 /** Peers whose tokens are remembered. */
 const MAX_KEPT = 1_024;
 
+interface Kept {
+  readonly token: string;
+  readonly seconds: number;
+  readonly until: number;
+}
+
 const HEADER = base64url({ alg: 'ES256', typ: 'JWT' });
 
 /**
- * Tokens signed with the key of the X.509-SVID (contract 2.4): ES256, for one peer, until the lifetime or the SVID ends.
+ * Tokens signed with the key of the X.509-SVID that the peer has seen (contract 2.4): ES256, for one peer, until the lifetime or the SVID ends.
  * One is signed per peer and tenth of the lifetime, not per request.
  */
 export function svidTokens(source: IdentitySource, lifetimeMs: number, clock: Clock): TokenSource {
-  const kept = new Map<string, { token: string; seconds: number; until: number }>();
-  let of: Identity | undefined;
+  const kept = new WeakMap<Identity, Map<string, Kept>>();
   return {
     issue: async (peer): Promise<Token> => {
-      const identity = await source.current();
-      if (of !== identity) kept.clear();
-      of = identity;
+      const identity = peer?.shown ?? (await source.current());
+      const tokens = kept.get(identity) ?? new Map<string, Kept>();
+      kept.set(identity, tokens);
       const now = clock.now();
       const audience = peer?.spiffeId ?? '';
-      let found = kept.get(audience);
+      let found = tokens.get(audience);
       if (!found || found.until <= now) {
         const seconds = Math.floor(Math.min(now + lifetimeMs, endOf(identity)) / 1_000);
         const until = now + (seconds * 1_000 - now) * REUSE;
         found = { token: signed(identity, peer?.spiffeId, seconds), seconds, until };
-        if (kept.size >= MAX_KEPT) kept.clear();
-        kept.set(audience, found);
+        if (tokens.size >= MAX_KEPT) tokens.clear();
+        tokens.set(audience, found);
       }
       const seconds = Math.min(found.seconds, Math.floor((peer?.notAfter ?? Infinity) / 1_000));
       return { token: found.token, expires: { seconds, nanos: 0 } };

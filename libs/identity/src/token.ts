@@ -1,6 +1,6 @@
 import type { Clock } from '@nsm/chain';
 import type { Timestamp } from '@nsm/proto';
-import type { Peer } from '@nsm/rpc';
+import type { Identity, Peer } from '@nsm/rpc';
 
 /** A token as it stands in a path segment (contract 2.4). */
 export interface Token {
@@ -13,6 +13,8 @@ export interface Audience {
   readonly spiffeId: string;
   /** When its certificate ends, in ms since 1970; no token is said to outlive it. */
   readonly notAfter?: number;
+  /** What this process has proven itself with to it; it verifies tokens with that. */
+  readonly shown?: Identity | undefined;
 }
 
 /** Makes the tokens of one process. */

@@ -55,7 +55,11 @@ export const nextTokenSigned = (reader: TokenReader): Policy => ({
   refuses: ({ index, tokens, peer, now }) => {
     const next = tokens[index + 1];
     if (next === undefined) return 'the answer has no segment of who has answered';
-    return fault(() => reader.verify(next, peer, now), `token ${index + 1}`);
+    // A server that changes its certificate may have answered on another connection than the one it was asked on.
+    const reasons = [peer, ...(peer.later?.() ?? [])].map((server) =>
+      fault(() => reader.verify(next, server, now), `token ${index + 1}`),
+    );
+    return reasons.includes(undefined) ? undefined : reasons[0];
   },
 });
 

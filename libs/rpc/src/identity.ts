@@ -26,4 +26,8 @@ export interface Peer {
   readonly certificate: X509Certificate;
   /** When the certificate ends, in ms since 1970. */
   readonly notAfter: number;
+  /** What this process has proven itself with on the connection. */
+  readonly shown?: Identity | undefined;
+  /** Who has answered later on the channel that this one answers on: a server with a new certificate. */
+  readonly later?: () => readonly Peer[];
 }

@@ -68,14 +68,17 @@ function makeChannel(
   identity: Identity,
   options: ChannelOptions,
 ): SecureChannel & { retired: boolean } {
-  let peer: Peer | undefined;
+  /** Who has answered, the last one at the end. */
+  const peers: Peer[] = [];
   const credentials = ChannelCredentials.createFromSecureContext(
     createSecureContext(contextOptions(identity)),
     {
       // Called for every connection, once TLS has checked the chain.
       checkServerIdentity: (_host, presented) => {
         try {
-          peer = peerOf(chainOf(presented), identity.bundles);
+          const peer = peerOf(chainOf(presented), identity.bundles);
+          const at = peers.length;
+          peers.push({ ...peer, shown: identity, later: () => peers.slice(at + 1) });
           return undefined;
         } catch (err) {
           return err as Error;
@@ -93,7 +96,8 @@ function makeChannel(
   return {
     channel,
     retired: false,
-    peer: async (signal) => ((await connected(channel, signal)) === 'ready' ? peer : undefined),
+    peer: async (signal) =>
+      (await connected(channel, signal)) === 'ready' ? peers.at(-1) : undefined,
   };
 }
 

@@ -40,11 +40,13 @@ export async function secureServer(
   handshakeMs: number,
 ): Promise<SecureServer> {
   let identity = await source.current();
+  let before = identity;
   const credentials = new MutualTls(identity, handshakeMs);
   const sessions = new Map<string, { session: ServerHttp2Session; peer: Peer | Error }>();
   const names = new WeakMap<ServerHttp2Session, string>();
   let next = 0;
   const unfollow = source.onChange((now) => {
+    before = identity;
     identity = now;
     credentials.renew(now);
     // Our tokens shall match the certificate a client sees: new calls come on new connections, streams go on.
@@ -53,11 +55,14 @@ export async function secureServer(
   const enter = (session: ServerHttp2Session): string => {
     const name = String((next += 1));
     names.set(session, name);
-    sessions.set(name, { session, peer: believed(session, identity) });
+    const certificate = (session.socket as TLSSocket).getX509Certificate();
+    const shown = [identity, before].find(
+      ({ certificates: [leaf] }) => leaf.fingerprint256 === certificate?.fingerprint256,
+    );
+    sessions.set(name, { session, peer: believed(session, identity, shown) });
     session.once('close', () => sessions.delete(name));
     // Its handshake was before the last renewal, its first call is after it.
-    const shown = (session.socket as TLSSocket).getX509Certificate();
-    if (shown?.fingerprint256 !== identity.certificates[0].fingerprint256) session.close();
+    if (shown !== identity) session.close();
     return name;
   };
   return {
@@ -88,9 +93,14 @@ interface LibraryCall {
 const sessionOf = ({ stream, nextCall }: LibraryCall): ServerHttp2Session | undefined =>
   nextCall ? sessionOf(nextCall) : stream?.session;
 
-function believed(session: ServerHttp2Session, { bundles }: Identity): Peer | Error {
+function believed(
+  session: ServerHttp2Session,
+  { bundles }: Identity,
+  shown: Identity | undefined,
+): Peer | Error {
   try {
-    return peerOf(presented((session.socket as TLSSocket).getPeerX509Certificate()), bundles);
+    const chain = presented((session.socket as TLSSocket).getPeerX509Certificate());
+    return { ...peerOf(chain, bundles), shown };
   } catch (err) {
     return err as Error;
   }
