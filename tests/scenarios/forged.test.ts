@@ -1,15 +1,19 @@
 import { createHmac, sign } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { systemClock as clock } from '@nsm/chain';
+import { Scope, systemClock as clock, untraced } from '@nsm/chain';
+import { connect } from '@nsm/connection';
 import type { Token } from '@nsm/identity';
 import { createAuthority } from '@nsm/identity/authority';
+import { createPolicies } from '@nsm/policy';
 import {
   Connection,
+  Empty,
   MonitorConnectionDefinition,
   MonitorScopeSelector,
+  NetworkServiceDefinition,
   NetworkServiceEndpoint,
 } from '@nsm/proto';
-import { NsmError, type Identity } from '@nsm/rpc';
+import { NsmError, service, type Identity } from '@nsm/rpc';
 import { ADMIN, startSecure, type Party, type Secure } from '../worlds/secure.ts';
 
 let mesh: Secure;
@@ -158,6 +162,85 @@ describe('a forged path', () => {
     const pathSegments = Array.from({ length: 10_000 }, (_, k) => ({ name: `h${k}`, id: 'x' }));
     const { path } = Connection.fromPartial({ path: { index: 0, pathSegments } });
     await refused(mallory!.ask(mesh.urls.manager, { path, id: 'x' }), 'exhausted');
+  });
+});
+
+describe('an answer', () => {
+  /** Asks a hop made by hand, which answers with a token that another key has signed; answers what became of it there. */
+  const answered = async (established: boolean) => {
+    const [server, signer] = [mesh.party('hand-made'), mesh.party('hand-made')];
+    const closed: string[] = [];
+    let by = established ? server : signer;
+    const listener = await server.transport.serve(`${mesh.urls.endpoint}.hand`, 'hand-made', [
+      service(NetworkServiceDefinition, {
+        request: async ({ connection }) => {
+          const { pathSegments } = connection!.path!;
+          const [first] = pathSegments;
+          const own = { name: 'hand-made', id: 'h-0', metrics: {} };
+          const path = {
+            index: 0,
+            pathSegments: [
+              first!,
+              { ...own, ...(await by.tokens.issue({ spiffeId: client!.id })) },
+            ],
+          };
+          return { ...connection!, path };
+        },
+        close: async ({ id }) => {
+          closed.push(id);
+          return Empty.create();
+        },
+      }),
+    ]);
+    const element = connect({
+      dialer: client!.transport,
+      tokens: client!.tokens,
+      policies: createPolicies(),
+      clock,
+    });
+    const scope = new Scope();
+    const ask = async (): Promise<unknown> => {
+      const own = {
+        name: 'client',
+        id: 'c-0',
+        ...(await client!.tokens.issue({ spiffeId: server.id })),
+      };
+      return element.run(
+        {
+          op: 'request',
+          connection: Connection.fromPartial({
+            id: 'c-0',
+            networkService: 'svc',
+            path: { index: 0, pathSegments: [own] },
+          }),
+          preferences: [],
+          token: undefined,
+          deadline: undefined,
+          signal: new AbortController().signal,
+          scope,
+          trace: untraced,
+          target: { name: 'hand-made', url: listener.url },
+        },
+        async (last) => last.connection,
+      );
+    };
+    if (established) await ask();
+    by = signer;
+    const error = await ask().catch((err: unknown) => err);
+    await listener.close(0);
+    return { error, closed };
+  };
+
+  test('of somebody else than has answered is refused, and the connection it made is closed', async () => {
+    const { error, closed } = await answered(false);
+    expect(error).toMatchObject({ code: 'permission-denied', policy: 'next-token-signed' });
+    expect(closed).toEqual(['c-0']);
+  });
+
+  test('to a refresh is refused likewise, and the connection stays', async () => {
+    const { error, closed } = await answered(true);
+    expect(error).toMatchObject({ policy: 'next-token-signed' });
+    expect(closed).toEqual([]);
   });
 });
 

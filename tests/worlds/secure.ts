@@ -55,7 +55,7 @@ export interface Party {
   close(url: string, connection: Connection, token?: Token): Promise<void>;
 }
 
-export interface AskOptions {
+interface AskOptions {
   readonly name?: string;
   readonly token?: Token | 'none';
   readonly path?: Connection['path'];

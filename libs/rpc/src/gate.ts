@@ -105,7 +105,7 @@ const intercept =
     // The library refuses a message that is too large by itself.
     const send = call.sendStatus.bind(call);
     call.sendStatus = (sent) => {
-      if (sent.code === status.RESOURCE_EXHAUSTED && /larger than max/.test(sent.details ?? ''))
+      if (sent.code === status.RESOURCE_EXHAUSTED && sent.details.includes('larger than max'))
         onLimit?.('message', undefined);
       send(sent);
     };

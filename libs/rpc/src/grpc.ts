@@ -52,7 +52,13 @@ export function createGrpcTransport(
   const ways = createWays(identity);
   const clients = new Map<string, unknown>();
   return {
-    serve: (url, hop, services) => serve(url, hop, services.map(gate.guard), { identity, gate }),
+    serve: (url, hop, services) =>
+      serve(
+        url,
+        hop,
+        services.map((each) => gate.guard(each)),
+        { identity, gate },
+      ),
     client: <D extends ServiceDefinition>(definition: D, url: string): Client<D> => {
       const key = `${definition.fullName} ${url}`;
       const known = clients.get(key) ?? makeClient(definition, url, ways);

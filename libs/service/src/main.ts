@@ -222,9 +222,9 @@ async function run(
     );
   }
   try {
-    const { policies, close } = await openPolicies(from, log);
-    lifecycle.onStop('policies', close);
-    await start({ ...runtime, policies });
+    const opened = await openPolicies(from, log);
+    lifecycle.onStop('policies', () => opened.close());
+    await start({ ...runtime, policies: opened.policies });
     health.set(true);
     log.info('ready');
   } catch (err) {

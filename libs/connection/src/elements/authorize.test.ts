@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { systemClock as clock } from '@nsm/chain';
 import { createPolicies } from '@nsm/policy';
 import { parties } from '@nsm/policy/testing';
-import { Connection } from '@nsm/proto';
+import type { Connection } from '@nsm/proto';
 import type { Call } from '../call.ts';
 import { answerOf, callOf } from '../testing.ts';
 import { authorize } from './authorize.ts';
