@@ -2,6 +2,7 @@ export { followFile } from './follow-file.ts';
 export type { FollowedFile } from './follow-file.ts';
 export { createHealth } from './health.ts';
 export type { Health } from './health.ts';
+export { checkIdentity, identitySettings, openIdentity } from './identity.ts';
 export { createLogger } from './log.ts';
 export type { Logger } from './log.ts';
 export { main } from './main.ts';

@@ -2,6 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { systemClock } from '@nsm/chain';
+import { createAuthority } from '@nsm/identity/authority';
+import { heldIdentity } from '@nsm/identity/testing';
 import { readTopology } from '@nsm/lab';
 import {
   Connection,
@@ -13,7 +16,7 @@ import {
   NetworkServiceEndpointRegistryDefinition,
   NetworkServiceRegistryDefinition,
 } from '@nsm/proto';
-import { createGrpcTransport, type Listener, service } from '@nsm/rpc';
+import { createGrpcTransport, type Identity, type Listener, service } from '@nsm/rpc';
 import { cli } from './cli.ts';
 import { QUICKSTART } from './quickstart.ts';
 
@@ -58,6 +61,7 @@ const connection = Connection.fromPartial({
 
 beforeAll(async () => {
   process.env['NSM_LAB_STATE'] = join(dir, 'none');
+  process.env['NSM_INSECURE'] = 'true';
   listener = await transport.serve(url, 'mesh', [
     service(NetworkServiceRegistryDefinition, {
       register: async (entry) => entry,
@@ -82,6 +86,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   delete process.env['NSM_LAB_STATE'];
+  delete process.env['NSM_INSECURE'];
   await listener?.close(0);
   transport.close();
   rmSync(dir, { recursive: true });
@@ -180,6 +185,58 @@ describe('nsm get', () => {
       1,
       'nsm: a registry knows no connections\nhint: ask a manager: --nsmgr URL\n',
     ]);
+  });
+});
+
+describe('nsm get, in a mesh with identities', () => {
+  const clock = systemClock;
+  const authority = createAuthority('nsm.test', 3_600_000, clock);
+  const issued = (name: string): Identity => authority.issue(`spiffe://nsm.test/${name}`, 600_000);
+  const secure = `unix://${dir}/secure.sock`;
+  const callers: unknown[] = [];
+  const server = createGrpcTransport(heldIdentity(issued('registry'), clock));
+  let serving: Listener | undefined;
+
+  beforeAll(async () => {
+    const { certificates, privateKey } = issued('operator');
+    writeFileSync(join(dir, 'certificate'), certificates.join(''));
+    writeFileSync(join(dir, 'key'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    writeFileSync(join(dir, 'bundle'), authority.certificate.toString());
+    serving = await server.serve(secure, 'registry', [
+      service(NetworkServiceRegistryDefinition, {
+        register: async (entry) => entry,
+        unregister: async () => Empty.create(),
+        find: async function* (_query, { peer }) {
+          callers.push(peer?.spiffeId);
+          yield { networkService: services[0], deleted: false };
+        },
+      }),
+    ]);
+  });
+  afterAll(async () => {
+    await serving?.close(0);
+    server.close();
+    process.env['NSM_INSECURE'] = 'true';
+    delete process.env['NSM_TLS_FILES'];
+  });
+
+  test('asks with the identity of its environment', async () => {
+    delete process.env['NSM_INSECURE'];
+    process.env['NSM_TLS_FILES'] = ['certificate', 'key', 'bundle']
+      .map((name) => `${name}:${join(dir, name)}`)
+      .join(',');
+    const { code, out, err } = await nsm('get', 'services', '--registry', secure);
+    expect([code, err]).toEqual([0, '']);
+    expect(out).toContain('web');
+    expect(callers).toEqual(['spiffe://nsm.test/operator']);
+  });
+
+  test('says what is missing where there is none', async () => {
+    delete process.env['NSM_INSECURE'];
+    delete process.env['NSM_TLS_FILES'];
+    const { code, err } = await nsm('get', 'services', '--registry', secure);
+    expect(code).toBe(1);
+    expect(err).toContain('an identity is required');
   });
 });
 

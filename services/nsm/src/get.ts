@@ -7,7 +7,7 @@ import {
   wiresFrom,
 } from '@nsm/lab';
 import type { NetworkService, NetworkServiceEndpoint } from '@nsm/proto';
-import { createGrpcTransport, NsmError } from '@nsm/rpc';
+import { NsmError } from '@nsm/rpc';
 import { type Call, type Command, UsageError } from './command.ts';
 import {
   endpointColumns,
@@ -17,6 +17,7 @@ import {
   wireColumns,
   wireJson,
 } from './get-columns.ts';
+import { dialerFrom } from './dialer.ts';
 import { type Column, table } from './table.ts';
 import { onlyLabOrNone, whichLab } from './which-lab.ts';
 
@@ -39,6 +40,9 @@ NAME leaves one of them: a service, an endpoint, or the connections of a client 
   --lab NAME       ask the registry and all managers of a lab; the default where exactly one is up
   --registry URL   ask a registry: unix:///path or tcp://host:port
   --nsmgr URL      ask a manager; without any of these and without a lab, the one of this machine
+
+A registry or manager is asked with an identity, as every process of a mesh has one: SPIFFE_ENDPOINT_SOCKET or NSM_TLS_FILES say
+where it comes from; NSM_INSECURE=true asks a mesh without. Connections are those the identity is part of; all of them for NSM_ADMINS.
 
 -o json prints a list. Every field is always there:
   service     {"name", "payload", "matches": [{"sourceSelector", "routes": [{"destinationSelector", "weight"}],
@@ -154,7 +158,7 @@ function fromLab(lab: Lab): Source {
 }
 
 function fromUrls(registry: string, manager: string | undefined): Source {
-  const dialer = createGrpcTransport();
+  const dialer = dialerFrom(process.env);
   return {
     services: () => findServices(dialer, registry),
     endpoints: () => findEndpoints(dialer, registry),
