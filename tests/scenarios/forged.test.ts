@@ -300,6 +300,13 @@ describe('what another one has registered', () => {
     await denied(endpoints.unregister({ ...endpoint(), pathIds }, { path }), 'client-allowed');
   });
 
+  test('may be said again by others, through any manager, and stays its owner’s', async () => {
+    const there = mesh.services.get('svc')!;
+    for (const url of [mesh.urls.registry, mesh.urls.manager, mesh.urls.manager2])
+      await mallory!.registryAt(url).services.register({ ...there, pathIds: [] });
+    expect(mesh.services.get('svc')).toEqual(there);
+  });
+
   test('goes to whoever comes next once its owner has left', async () => {
     const [first, next] = [client!, mallory!].map((one) => one.registryAt(mesh.urls.manager));
     const mine = NetworkServiceEndpoint.fromPartial({ name: 'free', url: 'tcp://a:1' });

@@ -13,13 +13,7 @@ const originOf = ({ tokens, peer }: Question, reader: TokenReader): string => {
 /** A name in the registry belongs to the origin of its first registration (upstream's `client_allowed`). */
 export const clientAllowed = (reader: TokenReader): Policy => ({
   name: 'client-allowed',
-  refuses: (question) => {
-    const origin = originOf(question, reader);
-    const said = question.entry?.pathIds[0];
-    if (said !== undefined && said !== origin)
-      return `the entry says that it is of ${said}, and its path begins with ${origin}`;
-    return notTheOwner(question, reader, `"${question.entry?.name ?? ''}"`);
-  },
+  refuses: (question) => notTheOwner(question, reader, `"${question.entry?.name ?? ''}"`),
 });
 
 /** An established connection is refreshed and closed by its origin only, whoever knows its id. */

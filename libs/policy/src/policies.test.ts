@@ -242,13 +242,6 @@ describe('what is there already', () => {
     expect(refusal({ ...call, owner: idOf('manager') })).toMatch(/^client-allowed:/);
   });
 
-  test('as an entry cannot be claimed by saying so', () => {
-    const pathIds = [idOf('stranger'), idOf('manager')];
-    expect(
-      refusal({ ...asked, op: 'register', entry: { ...entry, pathIds }, owner: idOf('stranger') }),
-    ).toMatch(/^client-allowed: .*the entry says/);
-  });
-
   test('of a time without identities belongs to nobody', () => {
     expect(refusal({ ...asked, owner: 'spiffe://insecure/client' })).toBeUndefined();
   });

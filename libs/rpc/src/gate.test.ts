@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { connect } from 'node:http2';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -150,4 +150,13 @@ describe('an identity', () => {
     await first.return?.();
     expect(await open().next()).toMatchObject({ done: false });
   });
+});
+
+test('a unix socket is open to all users, or to whom its mode says', async () => {
+  transport = createGrpcTransport();
+  const modeOf = (name: string): number => statSync(join(folder, name)).mode & 0o777;
+  listener = await transport.serve(`unix://${folder}/all`, 's', []);
+  const mine = await transport.serve(`unix://${folder}/mine`, 's', [], { mode: 0o600 });
+  expect([modeOf('all'), modeOf('mine')]).toEqual([0o777, 0o600]);
+  await mine.close(0);
 });

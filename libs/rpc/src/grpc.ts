@@ -52,12 +52,12 @@ export function createGrpcTransport(
   const ways = createWays(identity);
   const clients = new Map<string, unknown>();
   return {
-    serve: (url, hop, services) =>
+    serve: (url, hop, services, { mode } = {}) =>
       serve(
         url,
         hop,
         services.map((each) => gate.guard(each)),
-        { identity, gate },
+        { identity, gate, mode },
       ),
     client: <D extends ServiceDefinition>(definition: D, url: string): Client<D> => {
       const key = `${definition.fullName} ${url}`;
@@ -76,7 +76,11 @@ async function serve(
   url: string,
   hop: string,
   services: readonly Service[],
-  { identity, gate }: { identity: IdentitySource | undefined; gate: Gate },
+  {
+    identity,
+    gate,
+    mode,
+  }: { identity: IdentitySource | undefined; gate: Gate; mode: number | undefined },
 ): Promise<Listener> {
   const secure = identity && (await secureServer(identity, gate.limits.halfOpenMs));
   // Channelz stays on: without it the library forgets the sessions it has to cut when it is shut down.
@@ -100,7 +104,7 @@ async function serve(
   const names = services.map(({ definition }) => definition.fullName);
   for (const version of reflectionDefinitions)
     server.add(version, reflection(names) as unknown as ServiceImplementation<GrpcDefinition>);
-  const listening = await prepareSocket(url);
+  const listening = await prepareSocket(url, mode);
   const port = await server.listen(targetOf(url), secure?.credentials);
   const bound = await listening.bound(port);
   return {

@@ -16,6 +16,7 @@ export type {
   HeadersFor,
   Implementation,
   Listener,
+  ListenOptions,
   ServerContext,
   Service,
   ServiceDefinition,

@@ -103,6 +103,12 @@ export const service = <D extends ServiceDefinition>(
   handlers: implementation as unknown as Record<string, Handler>,
 });
 
+/** How a server listens. */
+export interface ListenOptions {
+  /** Mode of a unix socket: who may connect. @default 0777 */
+  readonly mode?: number;
+}
+
 /** A listening server. */
 export interface Listener {
   /** Where it listens; a port 0 has become the real one. */
@@ -121,5 +127,10 @@ export interface Dialer {
 /** How services meet: over gRPC, or within one process for tests. */
 export interface Transport extends Dialer {
   /** Serves on `url` (unix:///path or tcp://host:port). `hop` is the server's name in the errors it sends. */
-  serve(url: string, hop: string, services: readonly Service[]): Promise<Listener>;
+  serve(
+    url: string,
+    hop: string,
+    services: readonly Service[],
+    options?: ListenOptions,
+  ): Promise<Listener>;
 }

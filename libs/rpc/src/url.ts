@@ -30,10 +30,12 @@ export function targetOf(url: string): string {
 
 /**
  * Makes room for a listener. A unix socket gets its folder, replaces a stale file, and is opened to all users once bound
- * (contract 7.9: mode 0777). Returns what the URL has become when the socket is bound.
+ * (contract 7.9: mode 0777) unless another mode is given; before that it has what the umask leaves, and nobody else can write to it.
+ * Returns what the URL has become when the socket is bound.
  */
 export async function prepareSocket(
   url: string,
+  mode = 0o777,
 ): Promise<{ bound(port: number): Promise<string> }> {
   if (!url.startsWith('unix://')) return { bound: async (port) => url.replace(/:0$/, `:${port}`) };
   const path = url.slice('unix://'.length);
@@ -47,7 +49,7 @@ export async function prepareSocket(
     );
   return {
     bound: async () => {
-      await chmod(path, 0o777);
+      await chmod(path, mode);
       return url;
     },
   };

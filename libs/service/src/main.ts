@@ -7,6 +7,7 @@ import {
   createGrpcTransport,
   versionLine,
   type Listener,
+  type ListenOptions,
   type Service,
   type Transport,
 } from '@nsm/rpc';
@@ -66,6 +67,7 @@ export interface Runtime {
     urls: readonly string[],
     hop: string,
     services: readonly Service[],
+    options?: ListenOptions,
   ): Promise<readonly Listener[]>;
   /** Ends the process in order, as a signal would. */
   stop(reason: string): void;
@@ -204,11 +206,11 @@ async function run(
     random: Math.random,
     onStop: (what, stopIt) => lifecycle.onStop(what, stopIt),
     stop: (reason) => void stop(reason, 0),
-    serve: async (urls, hop, services) => {
+    serve: async (urls, hop, services, options) => {
       health.add(services.map(({ definition }) => definition.fullName));
       const listeners: Listener[] = [];
       for (const url of urls) {
-        const listener = await transport.serve(url, hop, [...services, health.service]);
+        const listener = await transport.serve(url, hop, [...services, health.service], options);
         lifecycle.onStop(`listener ${url}`, () => listener.close());
         listeners.push(listener);
       }

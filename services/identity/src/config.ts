@@ -31,11 +31,22 @@ function parseEntry(item: string): Entry {
   return { url, spiffeId };
 }
 
+const socketMode: Setting<number> = {
+  help: 'mode of the sockets: whoever may write to one gets its identity',
+  fallback: '0600',
+  form: 'an octal number like 0660',
+  parse: (given) => {
+    if (!/^0?[0-7]{3}$/.test(given)) throw new Error('not a mode');
+    return parseInt(given, 8);
+  },
+};
+
 /** docs/security.md explains each. */
 export const settings = {
   NSM_NAME: text({ fallback: 'identity', help: 'name of this process in errors' }),
   NSM_TRUST_DOMAIN: text({ fallback: 'nsm.local', help: 'the trust domain of all identities' }),
   NSM_ENTRIES: entries,
+  NSM_SOCKET_MODE: socketMode,
   NSM_SVID_TTL: duration({
     fallback: '1h',
     help: 'how long an identity lasts; a new one is sent at half of it',

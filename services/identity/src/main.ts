@@ -22,9 +22,20 @@ await main(
     const onIssued = (spiffeId: string): void => log.info({ spiffeId, ttlMs }, 'issued');
     const stopping = new AbortController();
     for (const { url, spiffeId } of entries)
-      await runtime.serve([url], config.NSM_NAME, [
-        serveWorkloads(spiffeId, { authority, clock, ttlMs, stopping: stopping.signal, onIssued }),
-      ]);
+      await runtime.serve(
+        [url],
+        config.NSM_NAME,
+        [
+          serveWorkloads(spiffeId, {
+            authority,
+            clock,
+            ttlMs,
+            stopping: stopping.signal,
+            onIssued,
+          }),
+        ],
+        { mode: config.NSM_SOCKET_MODE },
+      );
     // The last one registered stops first: streams end before the listeners close.
     runtime.onStop('streams', () => stopping.abort());
   },

@@ -8,8 +8,8 @@ import type { RegistryPath } from '../registry-path.ts';
 const MAX_PATH = 64;
 
 /**
- * Puts the caller's token and this hop's own into the path, and both subjects into `path_ids`; on the way back the
- * path is the caller's again (contract 2.9). Without a token of the caller its part is left as it came.
+ * Puts the caller's token and this hop's own into the path, and the subjects of all so far into `path_ids`, whatever the caller has
+ * said; on the way back the path is the caller's again (contract 2.9). Without a token of the caller its part is left as it came.
  */
 export const updatePath = <T extends Entry>(
   tokens: TokenSource,
@@ -23,16 +23,16 @@ export const updatePath = <T extends Entry>(
         'exhausted',
         `path: ${call.path.tokens.length} segments; at most ${maxPath} are taken`,
       );
-    const caller = token && subjectOf(token.token);
     const own = await tokens.issue(callerOf(peer, token)).catch((err: unknown) => {
       throw wrapped('an error during generating token', err);
     });
     const path = extended(call.path, token?.token, own.token);
-    const ids =
-      caller === undefined
-        ? call.entry.pathIds
-        : withId(call.entry.pathIds, path.index - 1, caller);
-    const pathIds = withId(ids, path.index, subjectOf(own.token) ?? '');
+    const pathIds = path.tokens
+      .slice(0, path.index + 1)
+      .reduce(
+        (ids, each, at) => withId(ids, at, subjectOf(each) ?? ids[at] ?? ''),
+        call.entry.pathIds,
+      );
     const result = await next({ ...call, entry: { ...call.entry, pathIds }, path, own });
     return { ...result, path: { ...result.path, index: path.index - 1 } };
   },
