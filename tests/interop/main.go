@@ -22,18 +22,32 @@ var programs = map[string]program{
 	"nsc":       runClient,
 }
 
+// tasks end by themselves, where programs run until they are told to end.
+var tasks = map[string]program{
+	"load":          runLoad,
+	"load-registry": runRegistryLoad,
+}
+
 func main() {
-	if len(os.Args) != 2 || programs[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: interop registry|nsmgr|forwarder|nse|nsc")
+	name := ""
+	if len(os.Args) == 2 {
+		name = os.Args[1]
+	}
+	start, isProgram := programs[name]
+	if !isProgram {
+		start = tasks[name]
+	}
+	if start == nil {
+		fmt.Fprintln(os.Stderr, "usage: interop registry|nsmgr|forwarder|nse|nsc|load|load-registry")
 		os.Exit(2)
 	}
-	if err := run(programs[os.Args[1]]); err != nil {
+	if err := run(start, isProgram); err != nil {
 		say.Error(err.Error())
 		os.Exit(1)
 	}
 }
 
-func run(start program) error {
+func run(start program, stays bool) error {
 	signals, release := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer release()
 	// The chains outlive the signal: what stops in order still needs them.
@@ -53,8 +67,10 @@ func run(start program) error {
 	if err != nil {
 		return err
 	}
-	say.Info("ready")
-	<-signals.Done()
+	if stays {
+		say.Info("ready")
+		<-signals.Done()
+	}
 	stop()
 	return nil
 }

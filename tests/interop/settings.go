@@ -11,7 +11,7 @@ import (
 	"github.com/networkservicemesh/sdk/pkg/tools/cidr"
 )
 
-// settings holds what any of the programs reads; each reads what concerns it. Names are upstream's, but for the last three.
+// settings holds what any of the programs reads; each reads what concerns it. Names are upstream's, but for the last five.
 type settings struct {
 	Name             string        `default:"interop"`
 	ConnectTo        url.URL       `split_words:"true"`
@@ -31,6 +31,10 @@ type settings struct {
 	RegisterService bool        `split_words:"true" default:"true"`
 
 	TunnelIP net.IP `envconfig:"TUNNEL_IP"`
+
+	// Of load: how many clients at once, and how often each asks.
+	Clients int `default:"1"`
+	Rounds  int `default:"1"`
 
 	// Without identities and policies.
 	Insecure bool

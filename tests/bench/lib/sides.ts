@@ -1,0 +1,112 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { bundledPrograms, parseTopology, startLab, type Lab, type Programs } from '@nsm/lab';
+import { cpuMs, rssMiB } from './process.ts';
+import { median } from './stats.ts';
+
+/** The program that holds upstream's chains, and those that put load on both sides. */
+const binary = process.env['NSM_INTEROP_PROGRAM'] ?? '';
+const forwarder = join(import.meta.dirname, 'forwarder-without-datapath.ts');
+
+const topology = `
+name: bench
+nodes: { n1: {}, n2: {} }
+services: { near: { payload: IP }, far: { payload: IP } }
+endpoints:
+  nse-near: { node: n1, services: [near], prefixes: [172.16.0.0/16] }
+  nse-far: { node: n2, services: [far], prefixes: [172.17.0.0/16] }
+clients:
+  idle: { node: n1, services: [kernel://near/nsm-1], env: { NSM_LIVENESS_CHECK_ENABLED: 'false' } }
+`;
+
+/** What the load program measured of one kind of call: ms, and calls per second. */
+interface Measured {
+  readonly phase: string;
+  readonly p50: number;
+  readonly p99: number;
+  readonly perSecond: number;
+}
+
+/** One of the two meshes that are compared. */
+export interface Side {
+  /** Runs a task of the load program in the client's pod, with settings by their names without `NSM_`. */
+  load(task: string, settings: Readonly<Record<string, string | number>>): Promise<Measured[]>;
+  /** A socket of the mesh, by its path in the lab's folder. */
+  socket(path: string): string;
+  /** CPU that each process has used, in ms. */
+  cpu(): ReadonlyMap<string, number>;
+  /** Resident memory of each process, in MiB. */
+  memory(): ReadonlyMap<string, number>;
+  stop(): Promise<void>;
+}
+
+/** Our programs, and upstream's chains, both without a data path. */
+export const startSides = async (): Promise<{ readonly ours: Side; readonly upstream: Side }> => {
+  const chains = (['registry', 'nsmgr', 'forwarder', 'nse', 'nsc'] as const).map((each) => [
+    each,
+    [binary, each],
+  ]);
+  const upstream = await start(Object.fromEntries(chains) as Partial<Programs>);
+  const ours = await start({ forwarder: [process.execPath, '--conditions=source', forwarder] });
+  return { ours, upstream };
+};
+
+/** Columns of a table that compares what both sides measured, each over several turns. */
+export const comparison = ['p50 ms', 'p99 ms', 'per s'].flatMap((of) => [
+  of,
+  "upstream's",
+  'ratio',
+]);
+
+/** The cells of one kind of call: medians of the turns. */
+export function compare(
+  phase: string,
+  ours: readonly (readonly Measured[])[],
+  upstream: readonly (readonly Measured[])[],
+): number[] {
+  return (['p50', 'p99', 'perSecond'] as const).flatMap((key) => {
+    const [a = NaN, b = NaN] = [ours, upstream].map((turns) =>
+      median(turns.map((lines) => lines.find((line) => line.phase === phase)?.[key] ?? NaN)),
+    );
+    return [a, b, a / b];
+  });
+}
+
+async function start(programs: Partial<Programs>): Promise<Side> {
+  const stateRoot = mkdtempSync(join(tmpdir(), 'nsm-'));
+  const lab = await startLab(parseTopology(topology), {
+    places: { stateRoot, netnsFolder: join(stateRoot, 'netns') },
+    programs: { ...bundledPrograms(), ...programs },
+  });
+  await lab.waitConnected('idle');
+  const each = (read: (pid: number) => number): Map<string, number> =>
+    new Map(lab.processes().map(({ name, pid }) => [name, read(pid)]));
+  return {
+    load: async (task, settings) => load(lab, task, settings),
+    socket: (path) => `unix://${lab.plan.folder}/${path}`,
+    cpu: () => each(cpuMs),
+    memory: () => each(rssMiB),
+    stop: async () => {
+      await lab.stop();
+      rmSync(stateRoot, { recursive: true, force: true });
+    },
+  };
+}
+
+async function load(
+  lab: Lab,
+  task: string,
+  settings: Readonly<Record<string, string | number>>,
+): Promise<Measured[]> {
+  const env = Object.fromEntries(
+    Object.entries(settings).map(([name, value]) => [`NSM_${name}`, `${value}`]),
+  );
+  const identity = { SPIFFE_ENDPOINT_SOCKET: lab.plan.identityUrl ?? '' };
+  const { code, stdout } = await lab.exec('idle', [binary, task], { env: { ...identity, ...env } });
+  if (code !== 0) throw new Error(`${task} failed: ${stdout.slice(-2_000)}`);
+  return stdout
+    .split('\n')
+    .filter((line) => line.includes('"measured"'))
+    .map((line) => JSON.parse(line) as Measured);
+}

@@ -1,0 +1,108 @@
+// Our control plane beside upstream's, without data path: the same work on the same machine in turn. Needs Go.
+// Run it with: npm run bench -- upstream
+import { compare, comparison, startSides, type Side } from './lib/sides.ts';
+import { table } from './lib/stats.ts';
+
+const SERVICES = { local: 'near', remote: 'far' } as const;
+type Where = keyof typeof SERVICES;
+const places = Object.keys(SERVICES) as Where[];
+/** Clients at once, and how many wires each asks for one after the other. */
+const LOADS = [
+  { clients: 1, rounds: 300 },
+  { clients: 50, rounds: 6 },
+  { clients: 500, rounds: 1 },
+] as const;
+const PHASES = ['request', 'refresh', 'close'];
+const REGISTRY = { clients: 20, rounds: 500 };
+const TURNS = 3;
+const PROCESSES = 'nsmgr-n1 forwarder-n1 nsmgr-n2 forwarder-n2 nse-near nse-far registry'.split(
+  ' ',
+);
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+const progress = (text: string): void => void process.stderr.write(`… ${text}\n`);
+
+let runs = 0;
+const wires = (side: Side, where: Where, { clients, rounds }: (typeof LOADS)[number]) =>
+  side.load('load', {
+    NAME: `load${runs++}`,
+    CONNECT_TO: side.socket('n1/nsm.io.sock'),
+    NETWORK_SERVICES: `kernel://${SERVICES[where]}/nsm-1`,
+    CLIENTS: clients,
+    ROUNDS: rounds,
+  });
+
+async function requests(ours: Side, upstream: Side): Promise<void> {
+  for (const side of [ours, upstream])
+    for (const where of places) await wires(side, where, LOADS[0]);
+  const before = [ours.cpu(), upstream.cpu()];
+  const rows: (string | number)[][] = [];
+  let calls = 0;
+  for (const load of LOADS)
+    for (const where of places) {
+      progress(`${load.clients} at once, ${where}`);
+      const [a, b] = [[], []] as Awaited<ReturnType<typeof wires>>[][];
+      for (let turn = 0; turn < TURNS; turn += 1) {
+        a?.push(await wires(ours, where, load));
+        b?.push(await wires(upstream, where, load));
+        calls += PHASES.length * load.clients * load.rounds;
+      }
+      for (const phase of PHASES)
+        rows.push([
+          `${phase}, ${where}, ${load.clients} at once`,
+          ...compare(phase, a ?? [], b ?? []),
+        ]);
+    }
+  say(
+    table(
+      `Wires, with mutual TLS and tokens; medians of ${TURNS} turns`,
+      ['', ...comparison],
+      rows,
+    ),
+  );
+  const after = [ours.cpu(), upstream.cpu()];
+  const memory = [ours.memory(), upstream.memory()];
+  say(
+    table(
+      'CPU per call (half of them to the other node), and memory afterwards',
+      ['process', 'CPU ms', "upstream's", 'ratio', 'resident MiB', "upstream's", 'ratio'],
+      PROCESSES.map((name) => {
+        const used = before.map(
+          (cpu, i) => ((after[i]?.get(name) ?? 0) - (cpu.get(name) ?? 0)) / calls,
+        );
+        const resident = memory.map((of) => of.get(name) ?? NaN);
+        return [name, ...[used, resident].flatMap(([x = NaN, y = NaN]) => [x, y, x / y])];
+      }),
+    ),
+  );
+}
+
+async function registries(ours: Side, upstream: Side): Promise<void> {
+  const load = (side: Side) =>
+    side.load('load-registry', {
+      NAME: 'load',
+      CONNECT_TO: side.socket('registry.sock'),
+      CLIENTS: REGISTRY.clients,
+      ROUNDS: REGISTRY.rounds,
+    });
+  progress('10,000 endpoints at the registries');
+  const a = await load(ours);
+  const b = await load(upstream);
+  say(
+    table(
+      `Registries with ${REGISTRY.clients * REGISTRY.rounds} endpoints, ${REGISTRY.clients} callers at once`,
+      ['', ...comparison],
+      a.map(({ phase }) => [phase, ...compare(phase, [a], [b])]),
+    ),
+  );
+}
+
+progress('starting both');
+const { ours, upstream } = await startSides();
+try {
+  await registries(ours, upstream);
+  await requests(ours, upstream);
+} finally {
+  await ours.stop();
+  await upstream.stop();
+}
