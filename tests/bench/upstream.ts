@@ -86,6 +86,7 @@ async function registries(ours: Side, upstream: Side): Promise<void> {
       ROUNDS: REGISTRY.rounds,
     });
   progress('10,000 endpoints at the registries');
+  for (const side of [ours, upstream]) await load(side);
   const a = await load(ours);
   const b = await load(upstream);
   say(

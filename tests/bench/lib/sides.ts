@@ -47,8 +47,8 @@ export const startSides = async (): Promise<{ readonly ours: Side; readonly upst
     each,
     [binary, each],
   ]);
-  const upstream = await start(Object.fromEntries(chains) as Partial<Programs>);
-  const ours = await start({ forwarder: [process.execPath, '--conditions=source', forwarder] });
+  const upstream = await startSide(Object.fromEntries(chains) as Partial<Programs>);
+  const ours = await startSide({ forwarder: [process.execPath, '--conditions=source', forwarder] });
   return { ours, upstream };
 };
 
@@ -73,7 +73,7 @@ export function compare(
   });
 }
 
-async function start(programs: Partial<Programs>): Promise<Side> {
+async function startSide(programs: Partial<Programs>): Promise<Side> {
   const stateRoot = mkdtempSync(join(tmpdir(), 'nsm-'));
   const lab = await startLab(parseTopology(topology), {
     places: { stateRoot, netnsFolder: join(stateRoot, 'netns') },
