@@ -24,8 +24,10 @@ import (
 	registryrecvfd "github.com/networkservicemesh/sdk/pkg/registry/common/recvfd"
 )
 
-// runForwarder is the control plane of a forwarder: it agrees with both sides of a wire and makes none.
+// runForwarder is a forwarder of upstream's elements: those of its sdk agree with both sides of a wire, those of sdk-kernel program
+// addresses, routes and neighbours, and links of the kernel stand in for VPP.
 func runForwarder(ctx context.Context, config *settings, secured *security) (func(), error) {
+	dataPath := newDataPath(config.DataPath)
 	server := endpoint.NewServer(ctx, secured.tokens,
 		endpoint.WithName(config.Name),
 		endpoint.WithAuthorizeServer(secured.authorizeServer()),
@@ -38,10 +40,12 @@ func runForwarder(ctx context.Context, config *settings, secured *security) (fun
 					registryclient.WithNSEAdditionalFunctionality(registryrecvfd.NewNetworkServiceEndpointRegistryClient())),
 			),
 			roundrobin.NewServer(),
+			dataPath.context,
 			mechanisms.NewServer(map[string]networkservice.NetworkServiceServer{
 				kernel.MECHANISM: null.NewServer(),
 				vxlan.MECHANISM:  vni.NewServer(config.TunnelIP),
 			}),
+			dataPath.caller,
 			connect.NewServer(client.NewClient(ctx,
 				client.WithName(config.Name),
 				client.WithoutRefresh(),
@@ -49,6 +53,8 @@ func runForwarder(ctx context.Context, config *settings, secured *security) (fun
 				client.WithDialTimeout(config.DialTimeout),
 				client.WithAdditionalFunctionality(
 					mechanismtranslation.NewClient(),
+					dataPath.peerContext,
+					dataPath.wire,
 					kernelmechanism.NewClient(),
 					&offer{&networkservice.Mechanism{Cls: "REMOTE", Type: vxlan.MECHANISM}},
 					vni.NewClient(config.TunnelIP),

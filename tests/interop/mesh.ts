@@ -40,8 +40,6 @@ interface LogLine {
 /** A running mesh, and everything its managers and its registry have told since it was started. */
 export interface Mesh extends MeshOptions {
   readonly lab: Lab;
-  /** Whether packets pass: upstream's forwarders need VPP, so that here they only agree on wires. */
-  readonly hasDataPath: boolean;
   /** Events of a manager's monitor stream, by node. */
   readonly events: Readonly<Record<string, readonly ConnectionEvent[]>>;
   /** What a watch of the endpoints tells, at the registry and through the manager of n1. */
@@ -72,7 +70,6 @@ clients:
 export async function startMesh(options: MeshOptions): Promise<Mesh> {
   const { upstream, binary, insecure, logFolder } = options;
   rmSync(logFolder, { recursive: true, force: true });
-  const hasDataPath = !upstream.includes('forwarder');
   const stateRoot = mkdtempSync(join(tmpdir(), 'nsm-'));
   const ours = bundledPrograms();
   const theirs = Object.fromEntries(upstream.map((program) => [program, [binary, program]]));
@@ -83,8 +80,6 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
     logFolder,
     env: ({ program }) => ({
       ...(program === 'nsc' && { NSM_MAX_TOKEN_LIFETIME: `${CLIENT_TOKEN_MS}ms` }),
-      // Where no packets pass, none come back.
-      ...(!hasDataPath && { NSM_LIVENESS_CHECK_ENABLED: 'false' }),
       NSM_PASS_SOCKETS: 'false',
     }),
   }).catch((thrown: unknown) => {
@@ -96,7 +91,6 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
   return {
     ...options,
     lab,
-    hasDataPath,
     events,
     watches,
     log: (process) => logOf(lab, process),

@@ -11,7 +11,7 @@ import (
 	"github.com/networkservicemesh/sdk/pkg/tools/cidr"
 )
 
-// settings holds what any of the programs reads; each reads what concerns it. Names are upstream's, but for the last five.
+// settings holds what any of the programs reads; each reads what concerns it. Names are upstream's, but for DataPath and the last five.
 type settings struct {
 	Name             string        `default:"interop"`
 	ConnectTo        url.URL       `split_words:"true"`
@@ -31,6 +31,8 @@ type settings struct {
 	RegisterService bool        `split_words:"true" default:"true"`
 
 	TunnelIP net.IP `envconfig:"TUNNEL_IP"`
+	// Whether the forwarder makes the wires it agrees on.
+	DataPath bool `split_words:"true" default:"true"`
 
 	// Of load: how many clients at once, and how often each asks.
 	Clients int `default:"1"`

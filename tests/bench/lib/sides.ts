@@ -78,6 +78,7 @@ async function startSide(programs: Partial<Programs>): Promise<Side> {
   const lab = await startLab(parseTopology(topology), {
     places: { stateRoot, netnsFolder: join(stateRoot, 'netns') },
     programs: { ...bundledPrograms(), ...programs },
+    env: () => ({ NSM_DATA_PATH: 'false' }),
   });
   await lab.waitConnected('idle');
   const each = (read: (pid: number) => number): Map<string, number> =>
