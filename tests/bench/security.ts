@@ -14,9 +14,9 @@ import { startNetns } from '../worlds/netns.ts';
 type World = Awaited<ReturnType<typeof startNetns>>;
 
 /** Requests before the first that counts: programs that run for long have compiled what they run. */
-const WARM_UP = 400;
-const COUNTED = 300;
-const REFRESHES = 600;
+const WARM_UP = 150;
+const COUNTED = 150;
+const REFRESHES = 300;
 
 const topology = (name: string, insecure: boolean): string => `
 name: ${name}
