@@ -60,12 +60,15 @@ interface AskOptions {
   readonly token?: Token | 'none';
   readonly path?: Connection['path'];
   readonly id?: string;
+  readonly interface?: string;
 }
 
 /** Real services with identities within one process, over real sockets and a kernel in memory. */
 export interface Secure {
   readonly authority: Authority;
   party(name: string, of?: Authority): Party;
+  /** Its own processes. */
+  readonly parties: readonly Party[];
   readonly urls: Readonly<
     Record<'registry' | 'manager' | 'manager2' | 'forwarder' | 'endpoint', string>
   >;
@@ -108,10 +111,10 @@ export async function startSecure(): Promise<Secure> {
       transport,
       tokens,
       registryAt: (url) => registryClient(transport, url, { ...common, tokens }),
-      ask: (url, { name: hop = name, id: connection = `${hop}-0`, token, path } = {}) =>
+      ask: (url, { name: hop = name, id: connection = `${hop}-0`, token, path, ...wanted } = {}) =>
         transport
           .client(NetworkServiceDefinition, url)
-          .request(requestOf(connection, path ?? originPath(hop, connection)), {
+          .request(requestOf(connection, path ?? originPath(hop, connection), wanted.interface), {
             deadline: clock.now() + 10_000,
             headers: headers(token),
           }),
@@ -153,8 +156,7 @@ export async function startSecure(): Promise<Secure> {
   };
   await restartRegistry();
 
-  const startManager = async (name: string) => {
-    const { tokens, transport } = party(name);
+  const startManager = async (name: string, { tokens, transport }: Party) => {
     const manager = createNsmgr({
       ...common,
       name,
@@ -174,8 +176,9 @@ export async function startSecure(): Promise<Secure> {
     );
     return manager;
   };
-  const { connections } = await startManager('manager');
-  await startManager('manager2');
+  const [first, second] = [party('manager'), party('manager2')];
+  const { connections } = await startManager('manager', first);
+  await startManager('manager2', second);
 
   const [passing, serving] = [party('forwarder'), party('endpoint')];
   const datapath = createFakeDatapath();
@@ -220,6 +223,7 @@ export async function startSecure(): Promise<Secure> {
   return {
     authority,
     party,
+    parties: [registry, first, second, passing, serving],
     urls: {
       registry: unix('registry'),
       manager: unix('manager'),
@@ -251,10 +255,10 @@ const originPath = (name: string, id: string) => ({ index: 0, pathSegments: [{ n
 
 type Partially = NonNullable<Parameters<typeof NetworkServiceRequest.fromPartial>[0]['connection']>;
 
-const requestOf = (id: string, path: Partially['path']) =>
+const requestOf = (id: string, path: Partially['path'], name = 'nsm-1') =>
   NetworkServiceRequest.fromPartial({
     mechanismPreferences: [
-      { cls: 'LOCAL', type: 'KERNEL', parameters: { name: 'nsm-1', inodeURL: 'inode://1/1' } },
+      { cls: 'LOCAL', type: 'KERNEL', parameters: { name, inodeURL: 'inode://1/1' } },
     ],
     connection: { id, networkService: 'svc', path },
   });
