@@ -15,6 +15,7 @@ import { createHealth, type Health } from './health.ts';
 import { checkIdentity, identitySettings, openIdentity } from './identity.ts';
 import { limitSettings, limitsFrom, logLimits } from './limits.ts';
 import { createLifecycle } from './lifecycle.ts';
+import { createObserver, type Observer } from './observer.ts';
 import { createLogger, logLevels, type Logger } from './log.ts';
 import { openPolicies, policySettings } from './policies.ts';
 import { probe, probeUrl } from './probe.ts';
@@ -51,6 +52,8 @@ export interface Runtime {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly health: Health;
+  /** Tells what happens here, beside the log. */
+  readonly observer: Observer;
   /** Tokens that are valid for `lifetimeMs` at most; `name` stands for this process where it has no identity. */
   readonly tokens: (name: string, lifetimeMs: number) => TokenSource;
   /** Who may do what here. */
@@ -125,9 +128,9 @@ export async function main<S extends Settings>(
     await runProbe(name, config, identity);
     return;
   }
-  await run(name, { level: (config as Values<typeof common>).NSM_LOG_LEVEL, identity }, (runtime) =>
-    start(config, runtime),
-  );
+  const { NSM_LOG_LEVEL: level } = config as Values<typeof common>;
+  const { NSM_NAME: hop = name } = config as { NSM_NAME?: string };
+  await run(name, { level, identity, hop }, (runtime) => start(config, runtime));
 }
 
 /** Dials what the process of these settings listens on, with an identity as it has. */
@@ -158,13 +161,14 @@ function refuse(faults: readonly string[]): void {
 
 async function run(
   name: string,
-  { level, identity: from }: { level: string; identity: Proven | undefined },
+  { level, identity: from, hop }: { level: string; identity: Proven | undefined; hop: string },
   start: (runtime: Runtime) => Promise<void>,
 ): Promise<void> {
   for (const flag of SMALL_HEAP) setFlagsFromString(flag);
   const log = createLogger(name, level);
   const lifecycle = createLifecycle();
   const health = createHealth();
+  const observer = createObserver(hop, () => systemClock.now());
   const identity = from && openIdentity(from, { log, clock: systemClock, random: Math.random });
   if (identity) lifecycle.onStop('identity', () => identity.close());
   const transport = createGrpcTransport(identity, {
@@ -197,6 +201,7 @@ async function run(
     transport,
     clock: systemClock,
     health,
+    observer,
     tokens: (subject, lifetimeMs) =>
       identity
         ? svidTokens(identity, lifetimeMs, systemClock)
@@ -210,7 +215,8 @@ async function run(
       health.add(services.map(({ definition }) => definition.fullName));
       const listeners: Listener[] = [];
       for (const url of urls) {
-        const listener = await transport.serve(url, hop, [...services, health.service], options);
+        const all = [...services, health.service, observer.service];
+        const listener = await transport.serve(url, hop, all, options);
         lifecycle.onStop(`listener ${url}`, () => listener.close());
         listeners.push(listener);
       }
