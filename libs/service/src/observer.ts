@@ -7,12 +7,12 @@ const REMEMBERED = 1_000;
 const MAX_BEHIND = 10_000;
 
 /** What happens, without when and where. */
-export type News = Omit<Event, 'time' | 'hop'>;
+type News = Omit<Event, 'time' | 'hop'>;
 
 /** Tells what happens in this process to whoever asks. */
 export interface Observer {
   readonly service: Service;
-  tell(news: Partial<News> & { readonly kind: string }): void;
+  readonly tell: (news: Partial<News> & { readonly kind: string }) => void;
 }
 
 /** `now` in ms since 1970. */

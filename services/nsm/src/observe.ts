@@ -78,7 +78,7 @@ interface Source {
   readonly pastOnly: boolean;
 }
 
-/** Hears one process, over its restarts, until the signal aborts. One that was never there is an error. */
+/** Hears one process, over its restarts, until the signal aborts. */
 async function hear(
   { dialer, url, since, pastOnly }: Source,
   show: (event: Event) => void,
@@ -86,26 +86,26 @@ async function hear(
 ): Promise<void> {
   const observer = dialer.client(ObserverDefinition, url);
   let from = since;
-  for (let heard = false; !signal.aborted;) {
+  while (!signal.aborted) {
     try {
       const asked = from === undefined ? undefined : timestamp(from);
       for await (const event of observer.observe({ since: asked, pastOnly }, { signal })) {
-        heard = true;
         from = millisOf(event) + 1;
         show(event);
       }
       if (pastOnly) return;
-      heard = true;
     } catch (error) {
-      const { code } = NsmError.from(error);
-      if (signal.aborted) return;
-      if (code !== 'unavailable' || (pastOnly && !heard)) throw error;
+      if (isAborted(signal)) return;
+      if (NsmError.from(error).code !== 'unavailable' || pastOnly) throw error;
     }
     // What it tells when it is back is of its new life, all of it news.
     from ??= Date.now();
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
 }
+
+/** Asked again after an await, where the compiler would still believe the last answer. */
+const isAborted = (signal: AbortSignal): boolean => signal.aborted;
 
 function sourceOf(call: Call): { dialer: Dialer; urls: readonly string[]; close: () => void } {
   const [name, url] = [call.text('lab'), call.text('url')];
