@@ -1,3 +1,4 @@
+import { createPolicies } from '@nsm/policy';
 import { NetworkService, NetworkServiceRegistryDefinition } from '@nsm/proto';
 import { registryClient, type WatchEvent } from '@nsm/registry';
 import { systemClock } from '@nsm/chain';
@@ -19,6 +20,7 @@ function history({ lab, tokens }: Mesh, node: string) {
   const services = new Set<string>();
   const client = registryClient(lab.dialer, lab.plan.managerUrls[node] ?? '', {
     tokens,
+    policies: createPolicies(),
     clock: systemClock,
     random: Math.random,
   });

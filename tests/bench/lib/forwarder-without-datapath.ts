@@ -28,6 +28,7 @@ await main('forwarder', forwarderSettings, async (config, runtime) => {
     newId,
     transport,
     datapath: none,
+    policies: runtime.policies,
     tokens: runtime.tokens(name, config.NSM_MAX_TOKEN_LIFETIME),
     tunnel: { ip, port: 4_789, underlayMtu: MTU, vnis: createVnis(random) },
     wireguard: undefined,
