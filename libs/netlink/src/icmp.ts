@@ -25,13 +25,16 @@ export function encodeEcho(family: 4 | 6, { id, seq }: Echo, size: number): Buff
   return packet;
 }
 
-/** What a raw socket received: an answer to one of our requests, or an error about one; undefined for anything else. */
+/**
+ * What a raw socket received: an answer to one of our requests, or an error about one; undefined for anything else. `headed`: an IPv4
+ * header comes first, as a raw IPv4 socket has it, and no other one.
+ */
 export function decodeEcho(
   family: 4 | 6,
   datagram: Buffer,
+  headed = family === 4,
 ): (Echo & { readonly error?: string }) | undefined {
-  // A raw IPv4 socket hands out the IP header, an IPv6 one does not.
-  const icmp = family === 4 ? withoutHeader(datagram) : datagram;
+  const icmp = headed ? withoutHeader(datagram) : datagram;
   if (icmp.length < HEADER) return undefined;
   const [type, code] = [icmp.readUInt8(0), icmp.readUInt8(1)];
   if (type === ECHO[family].reply) return echoOf(icmp);

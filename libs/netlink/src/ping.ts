@@ -47,24 +47,26 @@ const ICMP_FILTER = 1;
 const MAX_PACKET = 65535;
 
 /**
- * ICMP echo (`ping`) out of a namespace, with a raw socket that lives as long as the call: one kept open would keep the namespace of
- * a dead pod alive, and such a namespace still answers. Needs CAP_NET_RAW there. Never throws for a destination that does not answer.
+ * ICMP echo (`ping`) out of a namespace, with a socket that lives as long as the call: one kept open would keep the namespace of a dead
+ * pod alive, and such a namespace still answers. Needs CAP_NET_RAW there, or a group that net.ipv4.ping_group_range lets ping, which
+ * is not told of errors. Never throws for a destination that does not answer.
  * @throws Error for a bad address, Errno when no socket can be made, the signal's reason when aborted
  */
 export async function ping(options: PingOptions, signal?: AbortSignal): Promise<PingResult> {
   const { netns, dst, count = 1, intervalMs = 200, timeoutMs = 1000, size = 56 } = options;
   const to = parseAddress(dst);
   signal?.throwIfAborted();
-  const open = (): number => openSocket(to.family, options);
-  const fd = netns === undefined ? open() : inNetns(netns, open);
+  const open = (): EchoSocket => openSocket(to.family, options);
+  const { fd, raw } = netns === undefined ? open() : inNetns(netns, open);
   const id = randomInt(0x10000);
   const sentAt = new Map<number, number>();
   const rttMs: number[] = [];
   const errors: string[] = [];
   const drain = (): void => {
     for (let datagram = receive(fd); datagram !== undefined; datagram = receive(fd)) {
-      const echo = decodeEcho(to.family, datagram);
-      const at = echo?.id === id ? sentAt.get(echo.seq) : undefined;
+      const echo = decodeEcho(to.family, datagram, raw && to.family === 4);
+      // Without privileges the kernel chooses the id, and hands out nothing but our answers.
+      const at = !raw || echo?.id === id ? sentAt.get(echo?.seq ?? 0) : undefined;
       if (echo === undefined || at === undefined) continue;
       sentAt.delete(echo.seq);
       if (echo.error === undefined) rttMs.push(performance.now() - at);
@@ -98,17 +100,33 @@ export async function ping(options: PingOptions, signal?: AbortSignal): Promise<
   }
 }
 
-function openSocket(family: 4 | 6, { src, dontFragment }: PingOptions): number {
+interface EchoSocket {
+  readonly fd: number;
+  /** Of the privileged kind. */
+  readonly raw: boolean;
+}
+
+function openSocket(family: 4 | 6, options: PingOptions): EchoSocket {
+  try {
+    return { fd: openOf(sys.SOCK_RAW, family, options), raw: true };
+  } catch (error) {
+    if (!(error instanceof sys.Errno) || error.code !== 'EPERM') throw error;
+    return { fd: openOf(sys.SOCK_DGRAM, family, options), raw: false };
+  }
+}
+
+function openOf(type: number, family: 4 | 6, { src, dontFragment }: PingOptions): number {
   const [domain, protocol] =
     family === 4 ? [sys.AF_INET, IPPROTO_ICMP] : [sys.AF_INET6, IPPROTO_ICMPV6];
-  const fd = sys.socket(domain, sys.SOCK_RAW | sys.SOCK_CLOEXEC | sys.SOCK_NONBLOCK, protocol);
+  const fd = sys.socket(domain, type | sys.SOCK_CLOEXEC | sys.SOCK_NONBLOCK, protocol);
   try {
-    sys.setSocketOption(
-      fd,
-      family === 4 ? SOL_RAW : IPPROTO_ICMPV6,
-      ICMP_FILTER,
-      filterFor(family),
-    );
+    if (type === sys.SOCK_RAW)
+      sys.setSocketOption(
+        fd,
+        family === 4 ? SOL_RAW : IPPROTO_ICMPV6,
+        ICMP_FILTER,
+        filterFor(family),
+      );
     if (dontFragment === true && family === 4)
       sys.setSocketOption(fd, SOL_IP, IP_MTU_DISCOVER, PMTUDISC_DO);
     if (dontFragment === true && family === 6) {
