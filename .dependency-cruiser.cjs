@@ -63,6 +63,27 @@ module.exports = {
       from: { pathNot: '^libs/netlink/src/sys\\.ts$' },
       to: { path: 'node_modules/koffi' },
     },
+    {
+      name: 'telemetry-on-demand',
+      severity: 'error',
+      comment:
+        'Programs that tell nobody do not load the libraries: libs/service/src/telemetry imports them on demand.',
+      from: { path: '^(libs|services)/', pathNot: '\\.test\\.ts$' },
+      to: {
+        path: '^libs/service/src/telemetry/(otlp|prometheus)\\.ts$',
+        dependencyTypesNot: ['dynamic-import', 'type-only'],
+      },
+    },
+    {
+      name: 'telemetry-libraries-importers',
+      severity: 'error',
+      comment: 'The same, from the other side.',
+      from: {
+        path: '^(libs|services)/',
+        pathNot: '^libs/service/src/telemetry/(otlp|sampler|prometheus|.*\\.test)\\.ts$',
+      },
+      to: { path: 'node_modules/(@opentelemetry|prom-client)' },
+    },
     only('chain-imports-nothing', libs('chain'), [], 'The engine knows nothing of networks.'),
     only('ip-imports-nothing', libs('ip'), [], 'Pure arithmetic.'),
     only(

@@ -1,5 +1,6 @@
 import { listNetns } from '@nsm/netlink';
 import { type Mark, parseAlias, REAPER_GROUP } from './alias.ts';
+import type { Counters } from '@nsm/netlink';
 import type { Kernel } from './kernel.ts';
 import { withNamespace } from './open.ts';
 
@@ -13,6 +14,8 @@ export interface CountedLink extends Mark {
   readonly kind: string;
   /** The number of its tunnel, which is the node's for as long as the link exists. */
   readonly vni?: number;
+  /** What it has carried, where the census was asked for it. */
+  readonly counters?: Counters;
 }
 
 /** What there is of the mesh on this machine. */
@@ -25,27 +28,40 @@ export interface Census {
   readonly rules: Readonly<Record<string, number>>;
 }
 
+export interface CensusOptions {
+  /** Also what each link has carried: a question more per link. @default false */
+  readonly counters?: boolean;
+}
+
 /** Looks through every namespace that has a process or a mount; about 35 ms for 500 of them. */
 export function takeCensus(
   kernel: Kernel,
   namespaces: readonly string[] = listNetns().map(({ netns }) => netns),
+  { counters = false }: CensusOptions = {},
 ): Census {
   const links: CountedLink[] = [];
   const buried: Record<string, number> = {};
   const rules: Record<string, number> = {};
   for (const netns of namespaces) {
     const found = withNamespace(kernel, netns, (space) => ({
-      links: space.links(),
+      links: space
+        .links()
+        .map((link) =>
+          counters && parseAlias(link.alias) ? (space.link(link.index) ?? link) : link,
+        ),
       rules: space.rules().filter(({ ours }) => ours).length,
     }));
     if (found === undefined) continue;
     if (found.rules > 0) rules[netns] = found.rules;
     for (const link of found.links) {
       const { name, index, kind, vxlan } = link;
-      const tunnel = vxlan === undefined ? {} : { vni: vxlan.vni };
+      const more = {
+        ...(vxlan === undefined ? {} : { vni: vxlan.vni }),
+        ...(counters && link.counters ? { counters: link.counters } : {}),
+      };
       const mark = parseAlias(link.alias);
       if (link.group === REAPER_GROUP) buried[netns] = (buried[netns] ?? 0) + 1;
-      else if (mark !== undefined) links.push({ netns, name, index, kind, ...tunnel, ...mark });
+      else if (mark !== undefined) links.push({ netns, name, index, kind, ...more, ...mark });
     }
   }
   return { links, buried, rules };

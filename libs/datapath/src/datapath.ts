@@ -1,8 +1,8 @@
 import { openEvents } from '@nsm/netlink';
 import { ALIAS_PREFIX } from './alias.ts';
-import type { Census, CountedLink } from './census.ts';
+import type { Census, CensusOptions, CountedLink } from './census.ts';
 import { checkPlan } from './check.ts';
-import { type Plan, samePlan } from './plan.ts';
+import type { Plan } from './plan.ts';
 import { startReaper } from './reaper.ts';
 import type { Ensured } from './reconcile.ts';
 import { startThread } from './thread.ts';
@@ -40,7 +40,7 @@ export interface Datapath {
   /** Takes a link out of service that a census found and no plan is known of; false: it is gone, or another's by now. */
   discard(link: CountedLink): Promise<boolean>;
   /** All links of the mesh on this machine, for adoption and sweeping after a restart, and for tests that count. */
-  census(): Promise<Census>;
+  census(options?: CensusOptions): Promise<Census>;
   /** Waits for what was asked and for the reaper, then ends the threads. The links stay. */
   close(): Promise<void>;
 }
@@ -77,8 +77,7 @@ export function createDatapath({ node, reapers = 2, wireguard }: DatapathOptions
   let events: ReturnType<typeof openEvents> | undefined;
   return {
     ensure: async (plan, was) => {
-      // One that means the same was checked when it was new.
-      if (was === undefined || !samePlan(plan, was)) checkPlan(plan);
+      checkPlan(plan);
       const { nsids, ...ensured } = await wires.ensure(plan, was);
       watch.expect(plan, nsids);
       return ensured;
@@ -96,7 +95,7 @@ export function createDatapath({ node, reapers = 2, wireguard }: DatapathOptions
       });
     },
     discard: (link) => thread.run({ job: 'discard', link }),
-    census: () => thread.run({ job: 'census' }),
+    census: (options) => thread.run({ job: 'census', options }),
     close: async () => {
       events?.close();
       await thread.close();

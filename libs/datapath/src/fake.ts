@@ -102,7 +102,7 @@ export function createFakeDatapath({
         reconciler.remove(plan);
       }),
     discard: (link) => call(() => reconciler.discard(link)),
-    census: () => call(() => takeCensus(kernel, kernel.namespaces())),
+    census: (options) => call(() => takeCensus(kernel, kernel.namespaces(), options)),
     close: async () => undefined,
     show: (labels) =>
       showNamespaces(

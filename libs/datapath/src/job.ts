@@ -1,4 +1,4 @@
-import type { Census, CountedLink } from './census.ts';
+import type { Census, CensusOptions, CountedLink } from './census.ts';
 import type { Failure } from './error.ts';
 import type { Plan } from './plan.ts';
 import type { Reconciled } from './reconcile.ts';
@@ -9,7 +9,7 @@ export type Job =
   | { readonly job: 'ensure'; readonly plan: Plan; readonly was?: Plan | 'same' }
   | { readonly job: 'remove'; readonly plan: Plan }
   | { readonly job: 'discard'; readonly link: CountedLink }
-  | { readonly job: 'census' }
+  | { readonly job: 'census'; readonly options?: CensusOptions | undefined }
   | { readonly job: 'reap'; readonly netns: string };
 
 /** What a job answers. */

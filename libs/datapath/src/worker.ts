@@ -30,7 +30,7 @@ function run(job: Job): Reply['result'] {
     case 'discard':
       return reconciler.discard(job.link);
     case 'census': {
-      const census = takeCensus(kernel);
+      const census = takeCensus(kernel, undefined, job.options);
       // What an earlier process has buried and did not live to see reaped.
       buried.push(...Object.keys(census.buried));
       return census;

@@ -124,7 +124,7 @@ async function serving(
   void ended.then(() => (life.over = true));
   for (;;)
     try {
-      for await (const { status } of health.watch({ service: '' }, { signal }))
+      for await (const { status } of health.watch({ service: 'startup' }, { signal }))
         if (status === Serving.SERVING) return;
       throw new NsmError('unavailable', `${url} stopped answering health checks`);
     } catch (error) {

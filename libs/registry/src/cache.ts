@@ -26,6 +26,8 @@ export interface KindCache<T extends Entry> {
   onGone(listener: (name: string) => void): void;
   /** Calls `listener` for each record that comes or changes, and for each that is deleted within hearing, as it last was. */
   onChange(listener: (change: Change<T>) => void): void;
+  /** Calls `listener` whenever the registry is heard again, or cannot be heard any more. */
+  onSynced(listener: (synced: boolean) => void): void;
   readonly synced: boolean;
 }
 
@@ -66,6 +68,7 @@ function cacheOf<T extends Entry>(
   /** Registered through here and not yet told of by the watch; `stream` counts the streams of the watch. */
   const fresh = new Map<string, { readonly entry: T; readonly stream: number }>();
   const listeners = new Set<(name: string) => void>();
+  const hearing = new Set<(synced: boolean) => void>();
   const changes = new Set<(change: Change<T>) => void>();
   let stream = 0;
   let synced = false;
@@ -95,6 +98,7 @@ function cacheOf<T extends Entry>(
           return;
         case 'synced':
           synced = true;
+          for (const listener of hearing) listener(true);
           // What was registered before the last break and is not there now has been lost with the registry.
           for (const [name, own] of fresh) {
             if (own.stream === stream) continue;
@@ -104,6 +108,7 @@ function cacheOf<T extends Entry>(
           return;
         case 'lost':
           synced = false;
+          for (const listener of hearing) listener(false);
           stream += 1;
           return;
       }
@@ -147,6 +152,7 @@ function cacheOf<T extends Entry>(
       fresh.delete(name);
       index.delete(name);
     },
+    onSynced: (listener) => void hearing.add(listener),
     onGone: (listener) => void listeners.add(listener),
     onChange: (listener) => void changes.add(listener),
   };

@@ -6,7 +6,7 @@ export type { LimitName, Limits } from './limits.ts';
 export type { Identity, IdentitySource, Peer } from './identity.ts';
 export { createMemoryTransport } from './memory.ts';
 export { namingElements } from './naming.ts';
-export { versionLine } from './version.ts';
+export { buildOf, versionLine } from './version.ts';
 export { service } from './transport.ts';
 export { spiffeIdOf, trustDomainOf } from './tls-peer.ts';
 export type {

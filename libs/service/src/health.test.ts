@@ -20,3 +20,40 @@ test('health follows the process, and a watcher hears each change', async () => 
   }
   expect(seen).toEqual([Serving.NOT_SERVING, Serving.SERVING, Serving.NOT_SERVING]);
 });
+
+test('what a process depends on takes readiness away, and neither liveness nor startup', async () => {
+  const transport = createMemoryTransport();
+  const told: unknown[] = [];
+  const health = createHealth((name, up) => told.push([name, up]));
+  await transport.serve('tcp://x:1', 'x', [health.service]);
+  const client = transport.client(HealthDefinition, 'tcp://x:1');
+  const ask = async (): Promise<boolean[]> => {
+    const of = async (service: string): Promise<boolean> =>
+      (await client.check({ service })).status === Serving.SERVING;
+    return [await of('startup'), await of('liveness'), await of('readiness')];
+  };
+  const registry = health.depend('registry');
+  const identity = health.depend('identity');
+  registry(false);
+  expect(await ask()).toEqual([false, true, false]);
+  health.set(true);
+  expect(await ask()).toEqual([true, true, false]);
+  registry(true);
+  expect(await ask()).toEqual([true, true, true]);
+  identity(false);
+  registry(false);
+  identity(true);
+  expect(await ask()).toEqual([true, true, false]);
+  registry(true);
+  registry(true);
+  health.set(false); // draining
+  expect(await ask()).toEqual([true, true, false]);
+  expect(told).toEqual([
+    ['registry', false],
+    ['registry', true],
+    ['identity', false],
+    ['registry', false],
+    ['identity', true],
+    ['registry', true],
+  ]);
+});

@@ -6,6 +6,14 @@ import {
 } from '@nsm/proto';
 import { NsmError, service, type ServerContext, type Service } from '@nsm/rpc';
 
+/**
+ * The three questions an orchestrator asks, as names of the health service. startup: has it begun to serve; liveness: does it still
+ * answer, or must it be started again; readiness: shall it be given work now. The empty name and those of its services ask the last.
+ */
+export const probes = ['readiness', 'liveness', 'startup'] as const;
+
+export type Probe = (typeof probes)[number];
+
 /** What a process says of itself by the standard gRPC health service. */
 export interface Health {
   readonly service: Service;
@@ -13,15 +21,31 @@ export interface Health {
   add(names: readonly string[]): void;
   /** All services serve, or none does: a service is as well as the process it runs in. */
   set(serving: boolean): void;
+  /**
+   * Names what the process cannot serve without. It is taken to be there until the returned function says otherwise, and the process
+   * is not ready while it is away.
+   */
+  depend(name: string): (up: boolean) => void;
+  readonly ready: boolean;
+  /** What the process depends on, and whether it is there. */
+  readonly dependencies: ReadonlyMap<string, boolean>;
 }
 
-export function createHealth(): Health {
-  const names = new Set(['']);
+/** `onChange` is told of each dependency that is lost or is back. */
+export function createHealth(onChange?: (dependency: string, up: boolean) => void): Health {
+  const names = new Set<string>(['', ...probes]);
   const watchers = new Set<() => void>();
+  const dependencies = new Map<string, boolean>();
   let serving = false;
+  let started = false;
+  const isReady = (): boolean => serving && [...dependencies.values()].every(Boolean);
   const status = (name: string): HealthCheckResponse => {
     if (!names.has(name)) return { status: Serving.SERVICE_UNKNOWN };
-    return { status: serving ? Serving.SERVING : Serving.NOT_SERVING };
+    const fine = name === 'liveness' || (name === 'startup' ? started : isReady());
+    return { status: fine ? Serving.SERVING : Serving.NOT_SERVING };
+  };
+  const tell = (): void => {
+    for (const wake of [...watchers]) wake();
   };
   async function* watch(
     { service: name }: HealthCheckRequest,
@@ -55,7 +79,21 @@ export function createHealth(): Health {
     },
     set: (now) => {
       serving = now;
-      for (const wake of [...watchers]) wake();
+      started ||= now;
+      tell();
     },
+    depend: (name) => {
+      dependencies.set(name, true);
+      return (up) => {
+        if (dependencies.get(name) === up) return;
+        dependencies.set(name, up);
+        onChange?.(name, up);
+        tell();
+      };
+    },
+    get ready() {
+      return isReady();
+    },
+    dependencies,
   };
 }

@@ -3,6 +3,7 @@ import { pemSource, workloadSource } from '@nsm/identity';
 import { createGrpcTransport, type Identity, type IdentitySource } from '@nsm/rpc';
 import type { Logger } from './log.ts';
 import { flag, map, SettingsError, text, type Values } from './settings.ts';
+import type { Metrics } from './telemetry/metrics.ts';
 
 /** Where the identity of a process comes from: exactly one of the three. */
 export const identitySettings = {
@@ -90,4 +91,26 @@ export function openIdentity(
       dialer.close();
     },
   };
+}
+
+export interface IdentityWatch {
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  /** Told when the identity ends without another, and when there is one again. */
+  readonly up: (up: boolean) => void;
+}
+
+/** Follows when the identity of the process ends. */
+export function watchIdentity(source: IdentitySource, { clock, metrics, up }: IdentityWatch): void {
+  let end: number | undefined;
+  let stopWaiting = (): void => undefined;
+  source.onChange(({ certificates: [leaf] }) => {
+    end = Date.parse(leaf.validTo);
+    stopWaiting();
+    stopWaiting = clock.after(end - clock.now(), () => up(false));
+    up(true);
+  });
+  metrics.read('nsm_svid_expiry_timestamp_seconds', () =>
+    end === undefined ? [] : [[{}, end / 1_000]],
+  );
 }

@@ -6,7 +6,6 @@ export { checkIdentity, identitySettings, openIdentity } from './identity.ts';
 export { createLogger } from './log.ts';
 export type { Logger } from './log.ts';
 export { main } from './main.ts';
-export type { Observer } from './observer.ts';
 export type { Runtime } from './main.ts';
 export {
   choice,
@@ -23,6 +22,14 @@ export {
   urls,
 } from './settings.ts';
 export type { Setting, Settings, Values } from './settings.ts';
-export { tokenLifetime } from './common-settings.ts';
-export { logOutcome, logRegistration, logUndoFailure } from './report.ts';
-export { traceElements } from './trace.ts';
+export { provenSettings } from './proven-settings.ts';
+export { commonSettings, tokenLifetime } from './common-settings.ts';
+export {
+  countRequests,
+  logUndoFailure,
+  reportOutcome,
+  reportRegistration,
+  tellConnections,
+} from './report.ts';
+export { instruments } from './telemetry/instruments.ts';
+export type { Metrics, Reading } from './telemetry/metrics.ts';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
-import { systemClock, type Clock } from '@nsm/chain';
+import { systemClock, type Clock, type Trace } from '@nsm/chain';
 import { insecureTokens, svidTokens, type TokenSource } from '@nsm/identity';
 import type { Policies } from '@nsm/policy';
 import {
@@ -11,22 +11,25 @@ import {
   type Service,
   type Transport,
 } from '@nsm/rpc';
-import { createHealth, type Health } from './health.ts';
-import { checkIdentity, identitySettings, openIdentity } from './identity.ts';
-import { limitSettings, limitsFrom, logLimits } from './limits.ts';
+import { commonSettings } from './common-settings.ts';
+import { createHealth, probes, type Health } from './health.ts';
+import { checkIdentity, openIdentity, watchIdentity } from './identity.ts';
+import { limitsFrom, logLimits } from './limits.ts';
 import { createLifecycle } from './lifecycle.ts';
-import { createObserver, type Observer } from './observer.ts';
-import { createLogger, logLevels, type Logger } from './log.ts';
-import { openPolicies, policySettings } from './policies.ts';
-import { probe, probeUrl } from './probe.ts';
+import { createLogger, type Logger } from './log.ts';
+import { openPolicies } from './policies.ts';
+import { probeUrl } from './probe.ts';
+import { provenSettings, type Proven } from './proven-settings.ts';
+import { runProbe } from './run-probe.ts';
 import {
-  choice,
   describeSettings,
   readSettings,
   SettingsError,
   type Settings,
   type Values,
 } from './settings.ts';
+import type { Metrics } from './telemetry/metrics.ts';
+import { openTelemetry } from './telemetry/telemetry.ts';
 
 /**
  * Many small processes share a machine: their heaps shall stay near what they hold, at the price of some more collections.
@@ -38,9 +41,11 @@ const SMALL_HEAP = ['--semi-space-growth-factor=1', '--heap-growing-percent=20',
 /** A health check of this service is answered by processes without identity, and by no others. */
 const INSECURE = 'insecure';
 
-export interface MainOptions {
+export interface MainOptions<S extends Settings> {
   /** Whether it has an identity, or says that it has none. @default true */
   readonly proven?: boolean;
+  /** Where a probe finds the process of these settings. @default NSM_LISTEN_ON */
+  readonly listensOn?: (config: Values<S>) => string | undefined;
 }
 
 /** Time each thing gets to stop. */
@@ -52,8 +57,11 @@ export interface Runtime {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly health: Health;
-  /** Tells what happens here, beside the log. */
-  readonly observer: Observer;
+  readonly metrics: Metrics;
+  /** Around every element of a chain: for spans and logs. */
+  readonly trace: Trace;
+  /** Says more of the call under way, in its span. */
+  annotate(attributes: Readonly<Record<string, string>>): void;
   /** Tokens that are valid for `lifetimeMs` at most; `name` stands for this process where it has no identity. */
   readonly tokens: (name: string, lifetimeMs: number) => TokenSource;
   /** Who may do what here. */
@@ -76,30 +84,21 @@ export interface Runtime {
   stop(reason: string): void;
 }
 
-/** The settings every service has. */
-const common = {
-  NSM_LOG_LEVEL: choice(
-    { fallback: 'info', help: 'least severe log line; SIGUSR1 switches to trace, SIGUSR2 back' },
-    ...logLevels,
-  ),
-};
-
-/** The settings of every service that has an identity. */
-const provenSettings = { ...identitySettings, ...policySettings, ...limitSettings };
-type Proven = Values<typeof provenSettings>;
-
 /**
  * The main program of a service: reads its settings, starts it, and stops it in order on SIGTERM, SIGINT, SIGHUP or
- * SIGQUIT. With `--probe` it asks the process of the same settings whether it serves. Exit codes: 0 stopped, or serving; 1 could
- * not start or stop, or is not serving; 2 faulty settings.
+ * SIGQUIT. With `--probe` it asks the process of the same settings whether it is ready (`--probe liveness`: alive, `--probe startup`:
+ * started). Exit codes: 0 stopped, or yes; 1 could not start or stop, or no; 2 faulty settings.
  */
 export async function main<S extends Settings>(
   name: string,
   settings: S,
   start: (config: Values<S>, runtime: Runtime) => Promise<void>,
-  { proven = true }: MainOptions = {},
+  {
+    proven = true,
+    listensOn = (config) => probeUrl((config as { NSM_LISTEN_ON?: unknown }).NSM_LISTEN_ON),
+  }: MainOptions<S> = {},
 ): Promise<void> {
-  const table = { ...settings, ...(proven && provenSettings), ...common };
+  const table = { ...settings, ...(proven && provenSettings), ...commonSettings };
   const argument = process.argv[2];
   if (argument === '--help' || argument === '-h')
     return void process.stdout.write(
@@ -112,9 +111,14 @@ export async function main<S extends Settings>(
     ]);
     return;
   }
-  let config: Values<S & typeof common>;
+  const what = probes.find((each) => each === (process.argv[3] ?? 'readiness'));
+  if (argument === '--probe' && what === undefined) {
+    refuse([`--probe ${process.argv[3] ?? ''}: it takes ${probes.join(', ')}`]);
+    return;
+  }
+  let config: Values<S & typeof commonSettings>;
   try {
-    config = readSettings<S & typeof common>(table, process.env);
+    config = readSettings<S & typeof commonSettings>(table, process.env);
     if (proven) checkIdentity(config as unknown as Proven);
   } catch (err) {
     if (err instanceof SettingsError) {
@@ -125,33 +129,12 @@ export async function main<S extends Settings>(
   }
   const identity = proven ? (config as unknown as Proven) : undefined;
   if (argument === '--probe') {
-    await runProbe(name, config, identity);
+    const url = listensOn(config);
+    if (url === undefined) refuse([`NSM_LISTEN_ON is empty: ${name} has no place to be probed at`]);
+    else await runProbe(name, { url, what: what ?? 'readiness' }, identity);
     return;
   }
-  const { NSM_LOG_LEVEL: level } = config as Values<typeof common>;
-  const { NSM_NAME: hop = name } = config as { NSM_NAME?: string };
-  await run(name, { level, identity, hop }, (runtime) => start(config, runtime));
-}
-
-/** Dials what the process of these settings listens on, with an identity as it has. */
-async function runProbe(name: string, config: object, from: Proven | undefined): Promise<void> {
-  const url = probeUrl((config as { NSM_LISTEN_ON?: unknown }).NSM_LISTEN_ON);
-  if (url === undefined) {
-    refuse([`NSM_LISTEN_ON is empty: ${name} has no place to be probed at`]);
-    return;
-  }
-  const log = createLogger(name, 'error');
-  const identity = from && openIdentity(from, { log, clock: systemClock, random: Math.random });
-  const transport = createGrpcTransport(identity);
-  try {
-    await probe(transport, url, Date.now);
-  } catch (err) {
-    process.stderr.write(`${Error.isError(err) ? err.message : String(err)}\n`);
-    process.exitCode = 1;
-  } finally {
-    transport.close();
-    identity?.close();
-  }
+  await run(name, { common: config, identity }, (runtime) => start(config, runtime));
 }
 
 function refuse(faults: readonly string[]): void {
@@ -161,30 +144,34 @@ function refuse(faults: readonly string[]): void {
 
 async function run(
   name: string,
-  { level, identity: from, hop }: { level: string; identity: Proven | undefined; hop: string },
+  {
+    common,
+    identity: from,
+  }: {
+    common: Values<typeof commonSettings>;
+    identity: Proven | undefined;
+  },
   start: (runtime: Runtime) => Promise<void>,
 ): Promise<void> {
   for (const flag of SMALL_HEAP) setFlagsFromString(flag);
-  const log = createLogger(name, level);
+  const level = common.NSM_LOG_LEVEL;
+  let ids = (): Readonly<Record<string, string>> => ({});
+  const traced = common.OTEL_EXPORTER_OTLP_ENDPOINT !== '';
+  const log = createLogger(name, level, traced ? () => ids() : undefined);
   const lifecycle = createLifecycle();
-  const health = createHealth();
-  const observer = createObserver(hop, () => systemClock.now());
-  const identity = from && openIdentity(from, { log, clock: systemClock, random: Math.random });
-  if (identity) lifecycle.onStop('identity', () => identity.close());
-  const transport = createGrpcTransport(identity, {
-    limits: from && limitsFrom(from),
-    onLimit: logLimits(log, Date.now),
+  const health = createHealth((dependency, up) => {
+    if (up) log.info({ dependency }, 'a dependency is back');
+    else log.warn({ dependency }, 'a dependency is lost: not ready');
   });
   // A client serves nothing and its timers do not count: this keeps the process until it is told to stop.
   setInterval(() => undefined, 2 ** 30);
-  lifecycle.onStop('connections', () => transport.close());
 
   const stop = async (reason: string, code: number): Promise<void> => {
     health.set(false);
     log.info({ reason }, 'stopping');
     const failures = await lifecycle.stop(STOP_LIMIT_MS);
     if (failures.length > 0) log.error({ failures }, 'not everything could be stopped');
-    log.info('stopped');
+    await log.end('stopped');
     process.exit(failures.length > 0 ? 1 : code);
   };
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const)
@@ -196,43 +183,60 @@ async function run(
   );
   process.on('warning', (err) => log.debug({ err }, 'warning'));
 
-  const runtime: Omit<Runtime, 'policies'> = {
-    log,
-    transport,
-    clock: systemClock,
-    health,
-    observer,
-    tokens: (subject, lifetimeMs) =>
-      identity
-        ? svidTokens(identity, lifetimeMs, systemClock)
-        : insecureTokens(subject, lifetimeMs, systemClock),
-    maxPath: from?.NSM_MAX_PATH_LENGTH,
-    newId: randomUUID,
-    random: Math.random,
-    onStop: (what, stopIt) => lifecycle.onStop(what, stopIt),
-    stop: (reason) => void stop(reason, 0),
-    serve: async (urls, hop, services, options) => {
-      health.add(services.map(({ definition }) => definition.fullName));
-      const listeners: Listener[] = [];
-      for (const url of urls) {
-        const all = [...services, health.service, observer.service];
-        const listener = await transport.serve(url, hop, all, options);
-        lifecycle.onStop(`listener ${url}`, () => listener.close());
-        listeners.push(listener);
-      }
-      return listeners;
-    },
-  };
-  if (from?.NSM_INSECURE === true) {
-    health.add([INSECURE]);
-    log.warn(
-      'insecure: peers are not authenticated, and tokens prove nothing; whoever reaches a socket is trusted',
-    );
-  }
   try {
+    const telemetry = await openTelemetry(common, { program: name, log, health });
+    const { metrics, tracing, trace } = telemetry;
+    if (tracing) ids = () => tracing.ids();
+    lifecycle.onStop('telemetry', () => telemetry.close());
+    const identity = from && openIdentity(from, { log, clock: systemClock, random: Math.random });
+    if (identity) {
+      watchIdentity(identity, { clock: systemClock, metrics, up: health.depend('identity') });
+      lifecycle.onStop('identity', () => identity.close());
+    }
+    const transport = telemetry.instrumented(
+      createGrpcTransport(identity, {
+        limits: from && limitsFrom(from),
+        onLimit: logLimits(log, Date.now),
+      }),
+    );
+    lifecycle.onStop('connections', () => transport.close());
+    if (from?.NSM_INSECURE === true) {
+      health.add([INSECURE]);
+      log.warn(
+        'insecure: peers are not authenticated, and tokens prove nothing; whoever reaches a socket is trusted',
+      );
+    }
     const opened = await openPolicies(from, log);
     lifecycle.onStop('policies', () => opened.close());
-    await start({ ...runtime, policies: opened.policies });
+    await start({
+      log,
+      transport,
+      clock: systemClock,
+      health,
+      metrics,
+      trace,
+      annotate: (attributes) => tracing?.annotate(attributes),
+      tokens: (subject, lifetimeMs) =>
+        identity
+          ? svidTokens(identity, lifetimeMs, systemClock)
+          : insecureTokens(subject, lifetimeMs, systemClock),
+      policies: opened.policies,
+      maxPath: from?.NSM_MAX_PATH_LENGTH,
+      newId: randomUUID,
+      random: Math.random,
+      onStop: (what, stopIt) => lifecycle.onStop(what, stopIt),
+      stop: (reason) => void stop(reason, 0),
+      serve: async (urls, hop, services, options) => {
+        health.add(services.map(({ definition }) => definition.fullName));
+        const listeners: Listener[] = [];
+        for (const url of urls) {
+          const listener = await transport.serve(url, hop, [...services, health.service], options);
+          lifecycle.onStop(`listener ${url}`, () => listener.close());
+          listeners.push(listener);
+        }
+        return listeners;
+      },
+    });
     health.set(true);
     log.info('ready');
   } catch (err) {

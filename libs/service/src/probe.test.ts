@@ -20,7 +20,7 @@ test('a probe fails until the process serves, while it drains, and when nobody l
   const transport = createMemoryTransport();
   const health = createHealth();
   const url = 'unix:///probe.sock';
-  const ask = () => probe(transport, url, () => 0);
+  const ask = () => probe(transport, { url, what: 'readiness' }, () => 0);
   await expect(ask()).rejects.toMatchObject({ code: 'unavailable' });
   await transport.serve(url, 'x', [health.service]);
   await expect(ask()).rejects.toMatchObject({ code: 'unavailable' });

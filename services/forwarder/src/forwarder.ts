@@ -58,6 +58,7 @@ export interface Forwarder {
   /** Takes over what an earlier process has left in the kernel, and listens to what happens there. Before anything is served. */
   adopt(): Promise<void>;
   readonly services: readonly Service[];
+  readonly connections: Connections;
   /** Registers at the manager under the URL it is served on; resolves once that is done, and goes on keeping it. */
   register(url: string): Promise<void>;
   /** Takes no new wires: unregisters. Wires stay as they are, for the next process to adopt. */
@@ -123,6 +124,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   let stopSweep = (): void => undefined;
   let keeper: ReturnType<typeof keepRegistered> | undefined;
   return {
+    connections,
     services: serveConnections({ ...options, chain, connections, now: () => clock.now() }),
     adopt: async () => {
       stopSweep = await adoptWires(options, connections);

@@ -1,13 +1,20 @@
 import { createVnis } from '@nsm/connection';
 import { createDatapath } from '@nsm/datapath';
-import { logOutcome, logRegistration, logUndoFailure, main, traceElements } from '@nsm/service';
+import {
+  logUndoFailure,
+  main,
+  reportOutcome,
+  reportRegistration,
+  tellConnections,
+} from '@nsm/service';
 import { settings } from './config.ts';
 import { readDeviceSelector } from './device-selector.ts';
 import { createForwarder } from './forwarder.ts';
-import { logAdoption, tellAdoption } from './log-adoption.ts';
+import { logAdoption } from './log-adoption.ts';
 import { ownerOf } from './owner.ts';
 import { whyNoIpsec } from './ipsec.ts';
 import { underlayMtu } from './underlay.ts';
+import { tellWires } from './tell-wires.ts';
 import { openWireguard } from './wireguard.ts';
 
 const VXLAN_PORT = 4_789;
@@ -15,7 +22,7 @@ const VXLAN_PORT = 4_789;
 const LOCAL_MTU = 1_500;
 
 await main('forwarder', settings, async (config, runtime) => {
-  const { log, clock, random, newId, transport, observer } = runtime;
+  const { log, clock, random, newId, transport } = runtime;
   const { NSM_NAME: name, NSM_TUNNEL_IP: ip } = config;
   const mtu = ip === '' ? LOCAL_MTU : underlayMtu(ip);
   const { NSM_DEVICE_SELECTOR_FILE: selector } = config;
@@ -28,10 +35,7 @@ await main('forwarder', settings, async (config, runtime) => {
     name,
     owner,
     tokenLifetimeMs: config.NSM_MAX_TOKEN_LIFETIME,
-    onAdoption: (adoption) => {
-      logAdoption(log)(adoption);
-      tellAdoption(observer, adoption);
-    },
+    onAdoption: logAdoption(log),
     clock,
     random,
     newId,
@@ -59,10 +63,12 @@ await main('forwarder', settings, async (config, runtime) => {
     forwarderService: config.NSM_NSNAME,
     labels: config.NSM_LABELS,
     onUndoFailure: logUndoFailure(log),
-    onOutcome: logOutcome(log),
-    trace: traceElements(log),
-    onRegistration: logRegistration(log),
+    onOutcome: reportOutcome(runtime),
+    trace: runtime.trace,
+    onRegistration: reportRegistration(runtime),
   });
+  tellConnections(runtime.metrics, () => forwarder.connections.list());
+  tellWires(runtime.metrics, { owner, datapath, connections: forwarder.connections });
   await forwarder.adopt();
   const [listener] = await runtime.serve([config.NSM_LISTEN_ON], name, forwarder.services);
   runtime.onStop('registration', () => forwarder.stop());

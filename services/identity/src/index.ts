@@ -1,1 +1,2 @@
+export { settings as identityServerSettings } from './config.ts';
 export { serveWorkloads } from './workloads.ts';

@@ -39,5 +39,5 @@ await main(
     // The last one registered stops first: streams end before the listeners close.
     runtime.onStop('streams', () => stopping.abort());
   },
-  { proven: false },
+  { proven: false, listensOn: ({ NSM_ENTRIES: [first] }) => first?.url },
 );

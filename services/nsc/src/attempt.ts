@@ -1,4 +1,4 @@
-import { Scope, untraced, type Clock } from '@nsm/chain';
+import { Scope, untraced, type Clock, type Trace } from '@nsm/chain';
 import {
   INTERFACE_NAME,
   KERNEL,
@@ -20,6 +20,8 @@ export interface AttemptOptions {
   readonly netns: string;
   /** Per attempt, in ms. */
   readonly requestTimeoutMs: number;
+  /** Around the attempt and each element of the chain. @default none */
+  readonly trace?: Trace | undefined;
   /** Told of every attempt. */
   readonly onAttempt: (attempt: Attempt) => void;
 }
@@ -56,7 +58,7 @@ export async function attempt(
   current: Connection | undefined,
   signal: AbortSignal,
 ): Promise<Connection> {
-  const { chain, clock, onAttempt, requestTimeoutMs } = options;
+  const { chain, clock, onAttempt, requestTimeoutMs, trace = untraced } = options;
   const started = clock.now();
   const call = {
     op: 'request' as const,
@@ -66,12 +68,14 @@ export async function attempt(
     deadline: started + requestTimeoutMs,
     signal,
     scope: new Scope(),
-    trace: untraced,
+    trace,
   };
   const told = (connection?: Connection, error?: NsmError): void =>
     onAttempt({ ...what, ms: clock.now() - started, connection, error });
   try {
-    const connection = await chain.run(call, async (last) => last.connection);
+    const connection = await trace(what.kind, () =>
+      chain.run(call, async (last) => last.connection),
+    );
     told(connection);
     return connection;
   } catch (thrown) {

@@ -1,10 +1,11 @@
 import { INTERFACE_NAME, ownNetns, type RequestUrl } from '@nsm/connection';
 import { Errno, ping } from '@nsm/netlink';
-import { logUndoFailure, main, type Logger } from '@nsm/service';
+import { logUndoFailure, main, tellConnections, type Logger } from '@nsm/service';
 import { settings } from './config.ts';
 import { createNsc } from './nsc.ts';
 import type { Attempt } from './attempt.ts';
 import { pingLiveness, type Ping } from './liveness.ts';
+import { watchWires } from './watch-wires.ts';
 
 await main('nsc', settings, async (config, runtime) => {
   const { log, clock, random, newId, transport } = runtime;
@@ -16,6 +17,7 @@ await main('nsc', settings, async (config, runtime) => {
         timeoutMs: config.NSM_LIVENESS_CHECK_TIMEOUT,
       })
     : undefined;
+  const watch = watchWires(runtime);
   const nsc = await createNsc({
     name,
     newId,
@@ -30,10 +32,15 @@ await main('nsc', settings, async (config, runtime) => {
     requests: config.NSM_NETWORK_SERVICES,
     requestTimeoutMs: config.NSM_REQUEST_TIMEOUT,
     onUndoFailure: logUndoFailure(log),
-    onAttempt: (connection, request, attempt) => report(log, connection, request, attempt),
+    trace: runtime.trace,
+    onAttempt: (connection, request, attempt) => {
+      report(log, connection, request, attempt);
+      watch(connection, request, attempt);
+    },
     onRecovered: (connection) =>
       log.info({ connection }, 'a wire of an earlier process was found and is kept'),
   });
+  tellConnections(runtime.metrics, () => nsc.connections.list());
   runtime.onStop('wires', () => nsc.stop());
   if (config.NSM_LISTEN_ON.length === 0) return;
   await runtime.serve(config.NSM_LISTEN_ON, name, []);
@@ -42,7 +49,7 @@ await main('nsc', settings, async (config, runtime) => {
 });
 
 /**
- * The interfaces of this namespace are the client's ends of its wires. Without CAP_NET_RAW nobody can be asked, and a wire counts as
+ * The interfaces of this namespace are the client's ends of its wires. Without the right to ping nobody can be asked, and a wire counts as
  * alive.
  */
 async function kernelPing(

@@ -1,7 +1,8 @@
-import type { Clock } from '@nsm/chain';
+import type { Clock, Trace } from '@nsm/chain';
 import {
   createConnections,
   createPeers,
+  type Connections,
   type OnUndoFailure,
   type RequestUrl,
 } from '@nsm/connection';
@@ -34,6 +35,8 @@ export interface NscOptions {
   /** How to find out whether a wire carries packets; undefined: nobody asks. */
   readonly liveness?: Liveness | undefined;
   readonly onUndoFailure: OnUndoFailure;
+  /** Around each attempt and the elements of its chain. */
+  readonly trace?: Trace;
   /** Told of every attempt to connect or refresh; `id` names the wire. */
   readonly onAttempt: (id: string, request: RequestUrl, attempt: Attempt) => void;
   /** Told of a wire that an earlier process left and this one keeps. */
@@ -42,6 +45,7 @@ export interface NscOptions {
 
 /** A client with its wires. */
 export interface Nsc {
+  readonly connections: Connections;
   /** Resolves when all wires have been up. */
   readonly up: Promise<readonly Connection[]>;
   /** Takes all wires down. */
@@ -77,6 +81,7 @@ export async function createNsc(options: NscOptions): Promise<Nsc> {
   const up = Promise.all(wires.map((wire) => wire.up));
   up.catch(() => undefined); // who does not ask need not hear
   return {
+    connections,
     up,
     stop: async () => {
       await Promise.all(wires.map((wire) => wire.close()));

@@ -1,6 +1,12 @@
 import { ownNetns } from '@nsm/connection';
 import { createPrefixPool } from '@nsm/ip';
-import { logOutcome, logRegistration, logUndoFailure, main, traceElements } from '@nsm/service';
+import {
+  logUndoFailure,
+  main,
+  reportOutcome,
+  reportRegistration,
+  tellConnections,
+} from '@nsm/service';
 import { settings } from './config.ts';
 import { createNse } from './nse.ts';
 import { followPoliciesFile } from './policies-file.ts';
@@ -34,10 +40,11 @@ await main('nse', settings, async (config, runtime) => {
     registerServices: config.NSM_REGISTER_SERVICE,
     unregister: config.NSM_UNREGISTER_ITSELF,
     onUndoFailure: logUndoFailure(log),
-    onOutcome: logOutcome(log),
-    trace: traceElements(log),
-    onRegistration: logRegistration(log),
+    onOutcome: reportOutcome(runtime),
+    trace: runtime.trace,
+    onRegistration: reportRegistration(runtime),
   });
+  tellConnections(runtime.metrics, () => nse.connections.list());
   const [listener] = await runtime.serve([config.NSM_LISTEN_ON], name, nse.services);
   runtime.onStop('registration', () => nse.stop());
   await nse.register(listener?.url ?? config.NSM_LISTEN_ON);

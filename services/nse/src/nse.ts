@@ -3,6 +3,7 @@ import {
   askForRefresh,
   createConnections,
   serveConnections,
+  type Connections,
   type OnUndoFailure,
   type Outcome,
 } from '@nsm/connection';
@@ -36,6 +37,7 @@ export interface NseOptions extends Omit<NseDeps, 'connections'> {
 /** An endpoint, ready to be served. */
 export interface Nse {
   readonly services: readonly Service[];
+  readonly connections: Connections;
   /** Registers services and endpoint under the URL it is served on; resolves once that is done, and goes on keeping it. */
   register(url: string): Promise<void>;
   /** Asks all clients to request again: what they are given has changed. */
@@ -66,6 +68,7 @@ export function createNse(options: NseOptions): Nse {
   const services: Keeper<NetworkService>[] = [];
   let endpoint: Keeper<NetworkServiceEndpoint> | undefined;
   return {
+    connections,
     services: serveConnections({
       ...options,
       chain: nseChain({ ...options, connections, pools }),

@@ -4,7 +4,6 @@ import { type Command, helpOf, readCall, UsageError, usageOf } from './command.t
 import { get } from './get.ts';
 import { labDown, labExec, labInspect, labPing } from './lab-commands.ts';
 import { labUp } from './lab-up.ts';
-import { observe } from './observe.ts';
 import { pingCommand } from './ping.ts';
 import { quickstart } from './quickstart.ts';
 
@@ -17,7 +16,6 @@ const commands: readonly Command[] = [
   labPing,
   labDown,
   get,
-  observe,
   pingCommand,
 ];
 

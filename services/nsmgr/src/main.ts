@@ -1,11 +1,11 @@
-import { logOutcome, logUndoFailure, main, traceElements } from '@nsm/service';
+import { logUndoFailure, main, reportOutcome, tellConnections } from '@nsm/service';
 import { settings } from './config.ts';
 import { followExcludedFile } from './excluded-file.ts';
 import { createNsmgr } from './nsmgr.ts';
 import { publicUrl } from './public-url.ts';
 
 await main('nsmgr', settings, async (config, runtime) => {
-  const { log, clock, random, newId, transport, observer } = runtime;
+  const { log, clock, random, newId, transport } = runtime;
   const { NSM_NAME: name } = config;
   const excluded = await followExcludedFile(
     config.NSM_EXCLUDED_PREFIXES_FILE,
@@ -30,21 +30,9 @@ await main('nsmgr', settings, async (config, runtime) => {
     excluded: () => excluded.current(),
     expirePeriodMs: config.NSM_EXPIRE_PERIOD,
     onUndoFailure: logUndoFailure(log),
-    onOutcome: (outcome) => {
-      logOutcome(log)(outcome);
-      const { op, connection, error, ms } = outcome;
-      if (error && op === 'request')
-        observer.tell({
-          kind: 'refused',
-          client: connection.path?.pathSegments[0]?.name ?? '',
-          connection: connection.id,
-          service: connection.networkService,
-          cause: error.message,
-          ms,
-        });
-    },
-    onNews: (news) => observer.tell(news),
-    trace: traceElements(log),
+    onOutcome: reportOutcome(runtime),
+    trace: runtime.trace,
+    onRegistry: runtime.health.depend('registry'),
     onRegistryOutcome: ({ op, kind, name: entry, ms, error }) => {
       const fields = { op, kind, entry, ms };
       if (error)
@@ -74,6 +62,7 @@ await main('nsmgr', settings, async (config, runtime) => {
         'its endpoint was unregistered, or no longer fits the rules of the service: closed, for its client to ask for another',
       ),
   });
+  tellConnections(runtime.metrics, () => nsmgr.connections.list());
   runtime.onStop('manager', () => nsmgr.stop());
   await runtime.serve(config.NSM_LISTEN_ON, name, nsmgr.services);
 });

@@ -1,11 +1,9 @@
 import type { Trace } from '@nsm/chain';
 import {
   askForRefresh,
-  connectionNews,
   createConnections,
   createPeers,
   serveConnections,
-  type ConnectionNews,
   type Connections,
   type OnUndoFailure,
   type Outcome,
@@ -34,10 +32,10 @@ export interface NsmgrOptions extends Omit<
   readonly onOutcome?: (outcome: Outcome) => void;
   readonly onRegistryOutcome?: (outcome: RegistryOutcome) => void;
   readonly onFrontEvent?: (event: FrontEvent) => void;
+  /** Told when the registry is lost, and when it is heard again. */
+  readonly onRegistry?: (up: boolean) => void;
   /** Told of a connection that is closed because the rules of its service have changed. */
   readonly onMoved?: (id: string, service: string, endpoint: string) => void;
-  /** Told of what becomes of the connections of this node's clients. */
-  readonly onNews?: (news: ConnectionNews) => void;
   readonly trace?: Trace;
 }
 
@@ -54,10 +52,7 @@ export interface Nsmgr {
 export function createNsmgr(options: NsmgrOptions): Nsmgr {
   const { transport, registryUrl, clock, random, tokens, policies, ownUrl, labels, onMoved } =
     options;
-  const connections = createConnections(
-    options.onUndoFailure,
-    connectionNews(() => clock.now(), options.onNews ?? (() => undefined)),
-  );
+  const connections = createConnections(options.onUndoFailure);
   const client = registryClient(transport, registryUrl, { tokens, policies, clock, random });
   const front = serveRegistryFront({
     client,
@@ -86,6 +81,7 @@ export function createNsmgr(options: NsmgrOptions): Nsmgr {
     onMoved: onMoved ?? (() => undefined),
     onFault: () => undefined,
   });
+  front.cache.services.onSynced((synced) => options.onRegistry?.(synced));
   front.cache.services.onChange(({ entry, deleted }) => {
     if (!deleted) monitor.service(entry);
   });

@@ -27,6 +27,7 @@ await main('registry', settings, async (config, runtime) => {
     endpoints,
     expirePeriodMs: config.NSM_EXPIRE_PERIOD,
     stopping: stopping.signal,
+    trace: runtime.trace,
     onOutcome: ({ op, kind, name: entry, ms, error }) => {
       const fields = { op, kind, entry, ms };
       if (error)
@@ -45,6 +46,10 @@ await main('registry', settings, async (config, runtime) => {
     { store: store.engine, services: services.list().length, endpoints: endpoints.list().length },
     'store opened',
   );
+  runtime.metrics.read('nsm_registry_entries', () => [
+    [{ kind: 'service' }, services.list().length],
+    [{ kind: 'endpoint' }, endpoints.list().length],
+  ]);
   await runtime.serve(config.NSM_LISTEN_ON, name, registry);
   // The last one registered stops first: watches end with OK before the listeners close.
   runtime.onStop('watches', () => stopping.abort());

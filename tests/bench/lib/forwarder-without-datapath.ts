@@ -1,7 +1,7 @@
 // Our forwarder with everything but the kernel: it agrees on wires and makes none, as upstream's chains do without VPP.
 import { createVnis } from '@nsm/connection';
 import type { Datapath } from '@nsm/datapath';
-import { logOutcome, main } from '@nsm/service';
+import { main, reportOutcome } from '@nsm/service';
 import { createForwarder, forwarderSettings } from '@nsm/service-forwarder';
 
 const MTU = 1_500;
@@ -16,7 +16,7 @@ const none: Datapath = {
 };
 
 await main('forwarder', forwarderSettings, async (config, runtime) => {
-  const { log, clock, random, newId, transport } = runtime;
+  const { clock, random, newId, transport } = runtime;
   const { NSM_NAME: name, NSM_TUNNEL_IP: ip } = config;
   const forwarder = createForwarder({
     name,
@@ -28,7 +28,6 @@ await main('forwarder', forwarderSettings, async (config, runtime) => {
     newId,
     transport,
     datapath: none,
-    policies: runtime.policies,
     tokens: runtime.tokens(name, config.NSM_MAX_TOKEN_LIFETIME),
     tunnel: { ip, port: 4_789, underlayMtu: MTU, vnis: createVnis(random) },
     wireguard: undefined,
@@ -38,7 +37,8 @@ await main('forwarder', forwarderSettings, async (config, runtime) => {
     forwarderService: config.NSM_NSNAME,
     labels: config.NSM_LABELS,
     onUndoFailure: ignore,
-    onOutcome: logOutcome(log),
+    policies: runtime.policies,
+    onOutcome: reportOutcome(runtime),
   });
   await forwarder.adopt();
   await runtime.serve([config.NSM_LISTEN_ON], name, forwarder.services);

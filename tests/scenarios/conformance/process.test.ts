@@ -125,7 +125,8 @@ describe('a manager process', () => {
   });
 
   test('98: health is SERVING for each of its services', async () => {
-    await run('nsmgr', { NSM_LISTEN_ON: url('mgr'), NSM_REGISTRY_URL: url('nobody') });
+    const registry = await startRegistry(stage, { url: url('registry') });
+    await run('nsmgr', { NSM_LISTEN_ON: url('mgr'), NSM_REGISTRY_URL: registry.url });
     const health = stage.transport.client(HealthDefinition, url('mgr'));
     for (const { fullName } of [
       NetworkServiceDefinition,

@@ -3,7 +3,6 @@ import { millis } from '@nsm/identity';
 import { NsmError } from '@nsm/rpc';
 import type { ConnectionElement } from '../call.ts';
 import type { Connections } from '../connections.ts';
-import { EXPIRED } from '../news.ts';
 import { callerSegment } from '../path.ts';
 
 interface Timer {
@@ -52,11 +51,7 @@ function arm(
     arm: () => {
       stop = clock.after(
         due - clock.now(),
-        () =>
-          void connections.close(id, {
-            unless: () => scope.get(timer) !== mine,
-            cause: EXPIRED,
-          }),
+        () => void connections.close(id, { unless: () => scope.get(timer) !== mine }),
       );
     },
     cancel: () => stop(),
