@@ -2,17 +2,17 @@
 // namespaces of the containers. Uses the engine that runs; without one starts dockerd in a temporary folder and a network
 // namespace of its own, and removes both. Usage: npm run test:compose [-- --install] [JEST ARGUMENT ...]
 // --install: as root, apt-get install what is missing (docker.io, docker-compose, mmdebstrap). Exit code 77: no engine can be had.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { engineRuns, findCompose, findDocker, NO_ENGINE, startEngine } from './engine.mjs';
+import { has, installMissing } from './debian-packages.mjs';
 import { buildImages } from './images.mjs';
 
 const root = join(import.meta.dirname, '..');
 const args = process.argv.slice(2);
 const say = (text) => console.log(`test:compose: ${text}`);
-const has = (program) => !spawnSync(program, ['--version']).error;
 const PACKAGES = {
   dockerd: 'docker.io',
   'docker-compose': 'docker-compose',
@@ -22,20 +22,6 @@ const PACKAGES = {
 function giveUp(reason) {
   console.error(`test:compose: not run: ${reason}`);
   process.exit(NO_ENGINE);
-}
-
-function install() {
-  const missing = Object.keys(PACKAGES).filter((program) => !has(program));
-  if (missing.length === 0) return;
-  const names = missing.map((program) => PACKAGES[program]);
-  say(`installing ${names.join(', ')}`);
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  for (const words of [
-    ['update', '-qq'],
-    ['install', '-qq', '-y', '--no-install-recommends', ...names],
-  ])
-    if (spawnSync('apt-get', words, { stdio: ['ignore', 'ignore', 'inherit'], env }).status !== 0)
-      giveUp(`apt-get ${words.join(' ')} failed`);
 }
 
 /** An engine to use: the one that runs, or one of our own. */
@@ -53,7 +39,10 @@ async function engine() {
 }
 
 if (process.getuid() !== 0) giveUp('it enters the namespaces of containers, which needs root');
-if (args.includes('--install')) install();
+if (args.includes('--install')) {
+  const fault = installMissing(PACKAGES, say);
+  if (fault !== undefined) giveUp(fault);
+}
 const { env, stop } = await engine();
 let child;
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child?.kill(signal));
