@@ -9,7 +9,7 @@ FROM ${BASE_IMAGE} AS build
 WORKDIR /src
 COPY . .
 ARG COMMIT=unknown
-RUN NSM_COMMIT=${COMMIT} npm run build && mv dist /out && find /out -name '*.map' -delete
+RUN NSM_COMMIT=${COMMIT} npm run build && npm run sbom && mv dist /out && find /out -name '*.map' -delete
 
 FROM scratch AS prebuilt
 COPY dist/ /out/
@@ -30,6 +30,12 @@ COPY --from=bundles /out/node_modules/ /app/node_modules/
 USER 65532:65532
 HEALTHCHECK --interval=5s --timeout=6s --start-period=20s --retries=3 CMD ["node", "/app/main.mjs", "--probe"]
 ENTRYPOINT ["node", "/app/main.mjs"]
+
+# The authority it keeps is its own: in a volume on /data, which is this user's.
+FROM program AS identity
+LABEL org.opencontainers.image.title="nsm identity server"
+COPY --from=bundles /out/identity/ /app/
+WORKDIR /data
 
 FROM program AS registry
 LABEL org.opencontainers.image.title="nsm registry"

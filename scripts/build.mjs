@@ -22,7 +22,7 @@ import { build as bundle } from 'esbuild';
 const root = join(import.meta.dirname, '..');
 const dist = join(root, 'dist');
 const stamp = join(dist, '.sources');
-const SERVICES = ['identity', 'registry', 'nsmgr', 'forwarder', 'nsc', 'nse', 'nsm'];
+export const SERVICES = ['identity', 'registry', 'nsmgr', 'forwarder', 'nsc', 'nse', 'nsm'];
 
 /** What is bundled, by service and then by the name of the result without its ending. Services that do not exist are left out. */
 const entries = () =>
@@ -103,7 +103,8 @@ await import('./program.mjs');
 const launcher = (name) => `#!/bin/sh
 # Made by scripts/build.mjs.
 here=$(CDPATH= cd -- "$(dirname -- "$(readlink -f -- "$0")")" && pwd)
-node=$here/${relative(join(dist, 'bin'), process.execPath)}
+node=$here/../node/node
+[ -x "$node" ] || node=$here/${relative(join(dist, 'bin'), process.execPath)}
 [ -x "$node" ] || node=node
 NSM_COMMAND=$0 exec "$node" "$here/../${name}/main.mjs" "$@"
 `;

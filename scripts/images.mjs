@@ -7,11 +7,12 @@ import { parseArgs } from 'node:util';
 import { pathToFileURL } from 'node:url';
 import { build, release } from './build.mjs';
 import { engineRuns, findDocker, NO_ENGINE } from './engine.mjs';
+import { writeSboms } from './sbom.mjs';
 
 const root = join(import.meta.dirname, '..');
 const OFFICIAL = 'node:24-bookworm-slim';
 const LOCAL = `nsm-base:node-${process.version}`;
-const TARGETS = ['registry', 'nsmgr', 'forwarder', 'nsc', 'nse', 'nsm'];
+const TARGETS = ['identity', 'registry', 'nsmgr', 'forwarder', 'nsc', 'nse', 'nsm'];
 
 /** A C library for Node, one static program as shell and tools, certificates; then the Node of this project. */
 const PACKAGES = [
@@ -96,6 +97,7 @@ function baseImage(docker, env, wanted) {
 export async function buildImages({ env = process.env, base = 'auto', tag = 'local' } = {}) {
   const docker = findDocker(env);
   await build();
+  writeSboms();
   const image = baseImage(docker, env, base);
   const { version, commit } = release();
   const names = [];

@@ -24,7 +24,7 @@ let folder: string;
 let mesh: Project;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'nsm-'));
-  mesh = createProject('nsm-shipped', folder, FILE, { NSM_MAX_TOKEN_LIFETIME: '15s' });
+  mesh = createProject('nsm-shipped', folder, FILE, { NSM_MAX_TOKEN_LIFETIME: '30s' });
   await mesh.up();
 });
 afterAll(async () => {
@@ -112,7 +112,7 @@ test('a workload that waits for its wire has it when it starts', async () => {
 });
 
 test('every program but the forwarder runs without root and without capabilities, none can write to its image', async () => {
-  const programs = ['registry', 'nsmgr-a', 'forwarder-a', 'web-nse', 'alice-nsc'];
+  const programs = ['identity', 'registry', 'nsmgr-a', 'forwarder-a', 'web-nse', 'alice-nsc'];
   const seen = programs.map((service) => {
     const { Uid = '', CapBnd, CapEff, NoNewPrivs } = mesh.status(service);
     return [service, Uid.split('\t')[0], CapBnd, CapEff, NoNewPrivs];
@@ -121,6 +121,7 @@ test('every program but the forwarder runs without root and without capabilities
   // CAP_NET_ADMIN is bit 12, CAP_SYS_PTRACE 19, CAP_SYS_ADMIN 21.
   const three = ((1n << 12n) | (1n << 19n) | (1n << 21n)).toString(16).padStart(16, '0');
   expect(seen).toEqual([
+    ['identity', '65532', none, none, '1'],
     ['registry', '65532', none, none, '1'],
     ['nsmgr-a', '65532', none, none, '1'],
     ['forwarder-a', '0', three, three, '1'],
@@ -132,6 +133,7 @@ test('every program but the forwarder runs without root and without capabilities
 });
 
 test.each([
+  'identity',
   'registry',
   'nsmgr-a',
   'nsmgr-b',

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '@nsm/chain';
-import { insecureTokens } from '@nsm/identity';
+import { svidTokens, workloadSource } from '@nsm/identity';
 import {
   findEndpoints,
   findServices,
@@ -32,25 +32,32 @@ export const startCompose: StartWorld = async (
   // The same path inside and outside, so that sockets can be dialled from here.
   const root = mkdtempSync(join(tmpdir(), 'nsm-'));
   const folder = join(root, 'run');
-  // As the shipped file: containers have no identities yet.
-  const plan = planLab(
-    { ...parseTopology(topology), insecure: true },
-    {
-      folder,
-      netnsFolder: join(root, 'netns'),
-      maxTokenLifetime: tokenLifetime,
-      requestTimeout,
-    },
-  );
-  for (const path of [folder, ...Object.keys(plan.managerUrls).map((node) => join(folder, node))]) {
+  const plan = planLab(parseTopology(topology), {
+    folder,
+    netnsFolder: join(root, 'netns'),
+    maxTokenLifetime: tokenLifetime,
+    requestTimeout,
+  });
+  // Root without capabilities is refused what belongs to others, as anybody.
+  const inside = ['identity', ...Object.keys(plan.managerUrls)].map((name) => join(folder, name));
+  for (const path of [folder, ...inside]) {
     mkdirSync(path);
     chmodSync(path, 0o1777);
   }
   chmodSync(root, 0o755);
   const project = createProject(`nsm-test-${plan.name}`, root, composeFile(plan));
-  const transport = createGrpcTransport();
+  const open = createGrpcTransport();
+  const identity = workloadSource({
+    dialer: open,
+    url: plan.identityUrl ?? '',
+    clock: systemClock,
+    random: Math.random,
+  });
+  const transport = createGrpcTransport(identity);
   const stop = async (): Promise<void> => {
     transport.close();
+    identity.close();
+    open.close();
     await project.down();
     rmSync(root, { recursive: true, force: true });
   };
@@ -105,7 +112,7 @@ export const startCompose: StartWorld = async (
     refusals: async (client) => project.refusals(client),
     refreshes: async (client) => project.everLogged(client, 'refreshed').length,
     heals: async (client) => project.everLogged(client, 'healed').length,
-    tokens: insecureTokens('direct', 600_000, systemClock),
+    tokens: svidTokens(identity, 600_000, systemClock),
     manager: (node) => transport.client(NetworkServiceDefinition, plan.managerUrls[node] ?? ''),
     netns: (pod) => {
       const { dev, ino } = statSync(netns(pod), { bigint: true });
