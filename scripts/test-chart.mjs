@@ -1,0 +1,69 @@
+// Renders the Helm chart with Helm, compares with what is kept in tests/chart/golden, and validates it against the schemas of
+// Kubernetes. Usage: npm run test:chart [-- --install] [--update]. Needs helm and kubeconform in PATH and go, or --install, which builds both as
+// Go modules into .cache (some minutes, once). --update: keep what is rendered now. Exit code 77: something is missing.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '..');
+const folder = join(root, '.cache', 'chart-tools');
+const args = process.argv.slice(2);
+const TOOLS = {
+  helm: 'helm.sh/helm/v3/cmd/helm@v3.18.6',
+  kubeconform: 'github.com/yannh/kubeconform/cmd/kubeconform@v0.6.7',
+};
+/** A library of that Helm, which has the API server's own description of its kinds beside it. */
+const SCHEMAS = 'k8s.io/cli-runtime@v0.33.3';
+
+function giveUp(reason) {
+  console.error(`test:chart: not run: ${reason}`);
+  process.exit(77);
+}
+
+function find(tool) {
+  const built = join(folder, tool);
+  if (existsSync(built)) return built;
+  if (!spawnSync(tool, ['--help']).error) return tool;
+  if (!args.includes('--install'))
+    giveUp(`there is no ${tool}; npm run test:chart -- --install builds it with go`);
+  console.log(`test:chart: building ${TOOLS[tool]}`);
+  const env = { ...process.env, GOBIN: folder, CGO_ENABLED: '0' };
+  const { status } = spawnSync('go', ['install', TOOLS[tool]], { stdio: 'inherit', env });
+  if (status !== 0) giveUp(`${tool} could not be built: is go installed?`);
+  return built;
+}
+
+function schemas() {
+  const { stdout, status } = spawnSync('go', ['mod', 'download', '-json', SCHEMAS], {
+    encoding: 'utf8',
+  });
+  if (status !== 0) giveUp(`${SCHEMAS} could not be had with go`);
+  return join(JSON.parse(stdout).Dir, 'artifacts/openapi/swagger.json');
+}
+
+const [helm, kubeconform, swagger] = [find('helm'), find('kubeconform'), schemas()];
+const { status } = spawnSync(
+  process.execPath,
+  [
+    join(root, 'node_modules/jest/bin/jest.js'),
+    '--config',
+    'jest.chart.config.js',
+    ...args.filter((arg) => !['--install', '--update'].includes(arg)),
+  ],
+  {
+    cwd: root,
+    stdio: 'inherit',
+    env: {
+      ...process.env,
+      NSM_TEST_CHART: JSON.stringify({
+        helm,
+        kubeconform,
+        swagger,
+        update: args.includes('--update'),
+      }),
+      NODE_OPTIONS:
+        '--conditions=source --experimental-vm-modules --disable-warning=ExperimentalWarning',
+    },
+  },
+);
+process.exit(status ?? 1);
