@@ -31,6 +31,7 @@ export {
   HealthCheckResponse_ServingStatus,
   HealthDefinition,
 } from './gen/grpc/health/v1/health.ts';
+export { Event, ObserverDefinition, ObserveRequest } from './gen/observe/observe.ts';
 export {
   NetworkServiceDefinition,
   NetworkServiceRequest,

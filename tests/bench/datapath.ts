@@ -1,4 +1,4 @@
-// What wires cost and carry, against the same wires made by hand in the same run: npm run bench -- datapath
+// What wires cost and carry, against the same wires made by hand in the same run: npm run bench -- datapath [cost] [crowd] [packets]
 import { type Plan, whyNoWireguard } from '@nsm/datapath';
 import { type Carriers, roundTrip, startCarriers } from './lib/carry.ts';
 import { fill } from './lib/crowd.ts';
@@ -12,7 +12,8 @@ import { ourWireguard, wireguardByHand } from './lib/wireguard-ways.ts';
 import { vethPlan, vxlanPlan } from './lib/wires.ts';
 
 const WIRES = 20;
-const ROUNDS = { rounds: 25, wires: WIRES, warmUp: 10 };
+/** The first do not count: programs that run for long have compiled what they run. */
+const ROUNDS = { rounds: 25, wires: WIRES, warmUp: 60 };
 const PROCESS_ROUNDS = { rounds: 7, wires: 5, warmUp: 1 };
 const CROWD = { few: 10, many: 5_000 };
 const CARRY_ROUNDS = 15;
@@ -150,13 +151,15 @@ async function carry(stage: Stage, wireguard: boolean): Promise<void> {
   );
 }
 
+const asked = process.argv.slice(2);
+const wanted = (part: string): boolean => asked.length === 0 || asked.includes(part);
 const stage = createStage();
 try {
   const why = whyNoWireguard({ command: stage.wireguardGo });
   if (why !== undefined) say(`WireGuard is left out: ${why}`);
-  await cost(stage, why === undefined);
-  await crowd(stage);
-  await carry(stage, why === undefined);
+  if (wanted('cost')) await cost(stage, why === undefined);
+  if (wanted('crowd')) await crowd(stage);
+  if (wanted('packets')) await carry(stage, why === undefined);
 } finally {
   await stage.close();
 }

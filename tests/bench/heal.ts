@@ -1,10 +1,18 @@
 // What happens to wires when processes, pods, links, nodes and networks fail: the table of docs/healing.md.
 // Usage: npm run bench -- heal [ROUNDS [GROUP]]
 import { startNetns } from '../worlds/netns.ts';
+import {
+  clientsTopology,
+  deathScenarios,
+  deathTopology,
+  herdScenarios,
+  LEASE,
+} from './heal/clients.ts';
 import { controlPlaneScenarios, controlPlaneTopology } from './heal/control-plane.ts';
 import { endpointScenarios, endpointsTopology } from './heal/endpoints.ts';
 import { linkScenarios } from './heal/links.ts';
 import { networkScenarios, networkTopology } from './heal/network.ts';
+import { partitionScenarios } from './heal/partitions.ts';
 import { faultsOf, healTable, type Row, type Run, type Scenario } from './heal/scenario.ts';
 
 const ROUNDS = 5;
@@ -23,6 +31,9 @@ const groups: readonly Group[] = [
   { name: 'links', topology: () => controlPlaneTopology, scenarios: linkScenarios },
   { name: 'endpoints', topology: endpointsTopology, scenarios: endpointScenarios },
   { name: 'network', topology: networkTopology, scenarios: networkScenarios },
+  { name: 'partitions', topology: networkTopology, scenarios: partitionScenarios },
+  { name: 'death', topology: deathTopology, scenarios: deathScenarios, tokenLifetime: LEASE },
+  { name: 'herd', topology: clientsTopology, scenarios: herdScenarios },
 ];
 
 const rounds = Number(process.argv[2] ?? ROUNDS);

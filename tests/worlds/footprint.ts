@@ -1,9 +1,10 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import type { Lab } from '@nsm/lab';
+import { listRules, withRtnetlink } from '@nsm/netlink';
 
 /**
  * Everything a mesh has in the kernel, as text without what differs between two makings of the same: links with addresses, routes and
- * neighbours of every namespace, and descriptors of every process by kind, sockets among them.
+ * neighbours and the rules of every namespace, and descriptors of every process by kind, sockets among them.
  */
 export function footprint(lab: Lab): string[] {
   const namespaces = lab.plan.namespaces.flatMap(({ name }) =>
@@ -17,7 +18,13 @@ export function footprint(lab: Lab): string[] {
     .flatMap(({ name, pid, alive }) =>
       alive ? descriptorsOf(pid).map((line) => `${name}: ${line}`) : [],
     );
-  return [...namespaces, ...descriptors].sort();
+  const rules = lab.plan.namespaces.flatMap(({ name, path }) =>
+    withRtnetlink(path, listRules).map(
+      ({ priority, table, protocol }) =>
+        `${name}: rule ${priority} table ${table} protocol ${protocol}`,
+    ),
+  );
+  return [...namespaces, ...rules, ...descriptors].sort();
 }
 
 type Interface = ReturnType<Lab['addresses']>[number];

@@ -3,6 +3,7 @@ import { ConnectionEventType, State, type Connection, type ConnectionEvent } fro
 import { NsmError } from '@nsm/rpc';
 import type { Call, ConnectionNext } from './call.ts';
 import { createFeed, type Feed, type FeedOptions } from './feed.ts';
+import type { ConnectionChange } from './news.ts';
 
 interface Entry {
   readonly scope: Scope;
@@ -27,9 +28,12 @@ export interface Connections {
   ): Promise<{ readonly connection: Connection; readonly first: boolean }>;
   /**
    * Takes down what a connection holds, in its turn, and tells watchers DELETE. An unknown id is no error: it is closed.
-   * `unless` is asked in the turn: a clean-up that was overtaken by a refresh does nothing.
+   * `unless` is asked in the turn: a clean-up that was overtaken by a refresh does nothing. `cause` is for those who observe.
    */
-  close(id: string, options?: { readonly unless?: () => boolean }): Promise<void>;
+  close(
+    id: string,
+    options?: { readonly unless?: () => boolean; readonly cause?: string },
+  ): Promise<void>;
   /** Replaces what is kept of an established connection (an event from below), and tells watchers UPDATE. */
   update(id: string, change: (connection: Connection) => Connection): void;
   /**
@@ -51,7 +55,10 @@ export interface Connections {
 /** Told of what a close could not undo: nobody waits for it. */
 export type OnUndoFailure = (id: string, failures: readonly unknown[]) => void;
 
-export function createConnections(onUndoFailure: OnUndoFailure): Connections {
+export function createConnections(
+  onUndoFailure: OnUndoFailure,
+  onChange: (change: ConnectionChange) => void = () => undefined,
+): Connections {
   const entries = new Map<string, Entry>();
   const feeds = new Set<Feed>();
 
@@ -99,7 +106,12 @@ export function createConnections(onUndoFailure: OnUndoFailure): Connections {
       turn(call.connection.id, async (entry) => {
         const { id, state } = call.connection;
         // The connection is left with what was stored, then made anew (contract 3.3).
-        if (state === State.RESELECT_REQUESTED && entry.connection) await leave(id, entry);
+        const was = entry.connection;
+        const reselected = state === State.RESELECT_REQUESTED && was !== undefined;
+        if (reselected) {
+          onChange({ type: 'leaving', connection: was });
+          await leave(id, entry);
+        }
         const first = entry.connection === undefined;
         const answer = await next({ ...call, scope: entry.scope });
         if (first && call.signal.aborted) {
@@ -109,24 +121,28 @@ export function createConnections(onUndoFailure: OnUndoFailure): Connections {
         }
         entry.scope.commit();
         const established = { ...answer, state: State.UP };
-        const was = entry.connection?.state;
+        const before = entry.connection?.state;
         entry.connection = established;
-        emit(ConnectionEventType.UPDATE, established, was);
+        emit(ConnectionEventType.UPDATE, established, before);
+        onChange({ type: 'requested', connection: established, was, reselected });
         return { connection: established, first };
       }),
-    close: async (id, { unless } = {}) => {
+    close: async (id, { unless, cause = 'its caller closed it' } = {}) => {
       if (!entries.has(id)) return;
       await turn(id, async (entry) => {
         if (unless?.()) return;
+        const { connection } = entry;
         await leave(id, entry);
+        if (connection) onChange({ type: 'closed', connection, cause });
       });
     },
     update: (id, change) => {
       const entry = entries.get(id);
       if (!entry?.connection) return;
-      const was = entry.connection.state;
-      entry.connection = change(entry.connection);
-      emit(ConnectionEventType.UPDATE, entry.connection, was);
+      const was = entry.connection;
+      entry.connection = change(was);
+      emit(ConnectionEventType.UPDATE, entry.connection, was.state);
+      onChange({ type: 'state', connection: entry.connection, was });
     },
     inTurn: (id, body) =>
       turn(id, async (entry) => {

@@ -4,6 +4,8 @@ export { withConnection } from './call.ts';
 export { checkPolicy } from './check-policy.ts';
 export { createConnections } from './connections.ts';
 export type { Connections, OnUndoFailure } from './connections.ts';
+export { connectionNews } from './news.ts';
+export type { ConnectionNews } from './news.ts';
 export { admit } from './elements/admit.ts';
 export { authorize } from './elements/authorize.ts';
 export { clientInfo } from './elements/client-info.ts';

@@ -25,6 +25,8 @@ const RT_TABLE_UNSPEC = 0;
 export const RT_TABLE_DEFAULT = 253;
 export const RT_TABLE_MAIN = 254;
 export const RT_TABLE_LOCAL = 255;
+/** <linux/rtnetlink.h>: Linux 4.13 */
+const RTM_F_FIB_MATCH = 0x2000;
 const RTN_UNICAST = 1;
 const RTN_LOCAL = 2;
 const RTNH_F_ONLINK = 4;
@@ -88,17 +90,20 @@ export const listAllRoutes = (rtnetlink: Rtnetlink): InstalledRoute[] =>
     dumpRoutes(rtnetlink, 'ip route show table all', [header(family, 0, RT_TABLE_UNSPEC)]),
   );
 
-/** Whether a packet to an address would be delivered here, by `ip route get ADDRESS`. @throws NetlinkError */
+/**
+ * Whether a packet to an address would be delivered here, by `ip route get fibmatch ADDRESS`: the route alone, since the kernel
+ * would look through all links for a source address that fits. @throws NetlinkError
+ */
 export function isLocal(rtnetlink: Rtnetlink, address: Address): boolean {
   const family = address.family === 4 ? AF_INET : AF_INET6;
   const answer = rtnetlink.get({
     type: RTM_GETROUTE,
     flags: 0,
     body: Buffer.concat([
-      header(family, addressBits(address.family), RT_TABLE_UNSPEC),
+      header(family, addressBits(address.family), RT_TABLE_UNSPEC, RTM_F_FIB_MATCH),
       attribute(RTA.dst, addressBytes(address)),
     ]),
-    words: `ip route get ${formatAddress(address)}`,
+    words: `ip route get fibmatch ${formatAddress(address)}`,
     ignore: ['ENETUNREACH', 'EHOSTUNREACH'],
   });
   return answer !== undefined && decodeRoute(answer).type === RTN_LOCAL;
@@ -164,10 +169,11 @@ function encode(
 }
 
 /** struct rtmsg */
-function header(family: number, length: number, table: number): Buffer {
+function header(family: number, length: number, table: number, flags = 0): Buffer {
   const buffer = Buffer.alloc(12);
   buffer.writeUInt8(family, 0);
   buffer.writeUInt8(length, 1);
   buffer.writeUInt8(table, 4);
+  buffer.writeUInt32LE(flags, 8);
   return buffer;
 }

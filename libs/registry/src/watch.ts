@@ -32,7 +32,7 @@ export interface WatchDeps {
 /** A stream that has said nothing for so long is taken to have nothing to say yet. */
 const QUIET_MS = 500;
 const FIRST_RETRY_MS = 200;
-const LAST_RETRY_MS = 1_000;
+const LAST_RETRY_MS = 500;
 
 /**
  * Follows what matches a query until the signal aborts, over any number of streams. What vanished between two of them

@@ -17,6 +17,7 @@ import { checkIdentity, openIdentity, watchIdentity } from './identity.ts';
 import { limitsFrom, logLimits } from './limits.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { createLogger, type Logger } from './log.ts';
+import { createObserver, type Observer } from './observer.ts';
 import { openPolicies } from './policies.ts';
 import { probeUrl } from './probe.ts';
 import { provenSettings, type Proven } from './proven-settings.ts';
@@ -57,6 +58,8 @@ export interface Runtime {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly health: Health;
+  /** Tells what happens here, beside the log. */
+  readonly observer: Observer;
   readonly metrics: Metrics;
   /** Around every element of a chain: for spans and logs. */
   readonly trace: Trace;
@@ -134,7 +137,8 @@ export async function main<S extends Settings>(
     else await runProbe(name, { url, what: what ?? 'readiness' }, identity);
     return;
   }
-  await run(name, { common: config, identity }, (runtime) => start(config, runtime));
+  const { NSM_NAME: hop = name } = config as { NSM_NAME?: string };
+  await run(name, { common: config, identity, hop }, (runtime) => start(config, runtime));
 }
 
 function refuse(faults: readonly string[]): void {
@@ -147,9 +151,11 @@ async function run(
   {
     common,
     identity: from,
+    hop: self,
   }: {
     common: Values<typeof commonSettings>;
     identity: Proven | undefined;
+    hop: string;
   },
   start: (runtime: Runtime) => Promise<void>,
 ): Promise<void> {
@@ -163,6 +169,7 @@ async function run(
     if (up) log.info({ dependency }, 'a dependency is back');
     else log.warn({ dependency }, 'a dependency is lost: not ready');
   });
+  const observer = createObserver(self, () => systemClock.now());
   // A client serves nothing and its timers do not count: this keeps the process until it is told to stop.
   setInterval(() => undefined, 2 ** 30);
 
@@ -213,6 +220,7 @@ async function run(
       transport,
       clock: systemClock,
       health,
+      observer,
       metrics,
       trace,
       annotate: (attributes) => tracing?.annotate(attributes),
@@ -230,7 +238,8 @@ async function run(
         health.add(services.map(({ definition }) => definition.fullName));
         const listeners: Listener[] = [];
         for (const url of urls) {
-          const listener = await transport.serve(url, hop, [...services, health.service], options);
+          const all = [...services, health.service, observer.service];
+          const listener = await transport.serve(url, hop, all, options);
           lifecycle.onStop(`listener ${url}`, () => listener.close());
           listeners.push(listener);
         }

@@ -1,4 +1,4 @@
-import type { Logger } from '@nsm/service';
+import type { Logger, Observer } from '@nsm/service';
 import type { Adoption } from './forwarder.ts';
 
 /** Logs what is done with wires that nobody asked for it: info where all is well again, warn where it is not. */
@@ -35,3 +35,20 @@ export const logAdoption =
       }
     }
   };
+
+/** Tells observers of what was swept and repaired. Links know their connection by this hop's id alone. */
+export function tellAdoption(observer: Observer, adoption: Adoption): void {
+  if (adoption.event === 'swept')
+    for (const { id, name } of adoption.links)
+      observer.tell({
+        kind: 'sweep',
+        connection: id,
+        cause: `nobody claimed ${name} within a token lifetime`,
+      });
+  if (adoption.event === 'disturbed')
+    observer.tell({
+      kind: 'repair',
+      connection: adoption.id,
+      cause: `a link was changed by hand: ${adoption.outcome}`,
+    });
+}

@@ -10,7 +10,7 @@ import {
 import { settings } from './config.ts';
 import { readDeviceSelector } from './device-selector.ts';
 import { createForwarder } from './forwarder.ts';
-import { logAdoption } from './log-adoption.ts';
+import { logAdoption, tellAdoption } from './log-adoption.ts';
 import { ownerOf } from './owner.ts';
 import { whyNoIpsec } from './ipsec.ts';
 import { underlayMtu } from './underlay.ts';
@@ -22,7 +22,7 @@ const VXLAN_PORT = 4_789;
 const LOCAL_MTU = 1_500;
 
 await main('forwarder', settings, async (config, runtime) => {
-  const { log, clock, random, newId, transport } = runtime;
+  const { log, clock, random, newId, transport, observer } = runtime;
   const { NSM_NAME: name, NSM_TUNNEL_IP: ip } = config;
   const mtu = ip === '' ? LOCAL_MTU : underlayMtu(ip);
   const { NSM_DEVICE_SELECTOR_FILE: selector } = config;
@@ -35,7 +35,10 @@ await main('forwarder', settings, async (config, runtime) => {
     name,
     owner,
     tokenLifetimeMs: config.NSM_MAX_TOKEN_LIFETIME,
-    onAdoption: logAdoption(log),
+    onAdoption: (adoption) => {
+      logAdoption(log)(adoption);
+      tellAdoption(observer, adoption);
+    },
     clock,
     random,
     newId,

@@ -4,6 +4,7 @@ import { type Command, helpOf, readCall, UsageError, usageOf } from './command.t
 import { get } from './get.ts';
 import { labDown, labExec, labInspect, labPing } from './lab-commands.ts';
 import { labUp } from './lab-up.ts';
+import { observe } from './observe.ts';
 import { pingCommand } from './ping.ts';
 import { quickstart } from './quickstart.ts';
 
@@ -16,6 +17,7 @@ const commands: readonly Command[] = [
   labPing,
   labDown,
   get,
+  observe,
   pingCommand,
 ];
 

@@ -5,7 +5,7 @@ import { createNsmgr } from './nsmgr.ts';
 import { publicUrl } from './public-url.ts';
 
 await main('nsmgr', settings, async (config, runtime) => {
-  const { log, clock, random, newId, transport } = runtime;
+  const { log, clock, random, newId, transport, observer } = runtime;
   const { NSM_NAME: name } = config;
   const excluded = await followExcludedFile(
     config.NSM_EXCLUDED_PREFIXES_FILE,
@@ -14,6 +14,7 @@ await main('nsmgr', settings, async (config, runtime) => {
   );
   runtime.onStop('excluded prefixes', () => excluded.close());
 
+  const report = reportOutcome(runtime);
   const nsmgr = createNsmgr({
     name,
     clock,
@@ -30,7 +31,20 @@ await main('nsmgr', settings, async (config, runtime) => {
     excluded: () => excluded.current(),
     expirePeriodMs: config.NSM_EXPIRE_PERIOD,
     onUndoFailure: logUndoFailure(log),
-    onOutcome: reportOutcome(runtime),
+    onOutcome: (outcome) => {
+      report(outcome);
+      const { op, connection, error, ms } = outcome;
+      if (error && op === 'request')
+        observer.tell({
+          kind: 'refused',
+          client: connection.path?.pathSegments[0]?.name ?? '',
+          connection: connection.id,
+          service: connection.networkService,
+          cause: error.message,
+          ms,
+        });
+    },
+    onNews: (news) => observer.tell(news),
     trace: runtime.trace,
     onRegistry: runtime.health.depend('registry'),
     onRegistryOutcome: ({ op, kind, name: entry, ms, error }) => {

@@ -1,9 +1,11 @@
 import type { Trace } from '@nsm/chain';
 import {
   askForRefresh,
+  connectionNews,
   createConnections,
   createPeers,
   serveConnections,
+  type ConnectionNews,
   type Connections,
   type OnUndoFailure,
   type Outcome,
@@ -36,6 +38,8 @@ export interface NsmgrOptions extends Omit<
   readonly onRegistry?: (up: boolean) => void;
   /** Told of a connection that is closed because the rules of its service have changed. */
   readonly onMoved?: (id: string, service: string, endpoint: string) => void;
+  /** Told of what becomes of the connections of this node's clients. */
+  readonly onNews?: (news: ConnectionNews) => void;
   readonly trace?: Trace;
 }
 
@@ -52,7 +56,10 @@ export interface Nsmgr {
 export function createNsmgr(options: NsmgrOptions): Nsmgr {
   const { transport, registryUrl, clock, random, tokens, policies, ownUrl, labels, onMoved } =
     options;
-  const connections = createConnections(options.onUndoFailure);
+  const connections = createConnections(
+    options.onUndoFailure,
+    connectionNews(() => clock.now(), options.onNews ?? (() => undefined)),
+  );
   const client = registryClient(transport, registryUrl, { tokens, policies, clock, random });
   const front = serveRegistryFront({
     client,

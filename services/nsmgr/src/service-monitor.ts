@@ -33,7 +33,9 @@ export function monitorServices(options: ServiceMonitorOptions): ServiceMonitor 
     networkServiceEndpointName: name,
   }: Connection): Promise<void> => {
     onMoved(id, service, name);
-    await connections.close(id);
+    await connections.close(id, {
+      cause: 'its endpoint was unregistered, or does not fit the rules of the service',
+    });
   };
 
   const fits = (

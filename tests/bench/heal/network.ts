@@ -1,5 +1,6 @@
+import { parseAddress } from '@nsm/ip';
 import type { LabWire } from '@nsm/lab';
-import { getLink, linkSet, withRtnetlink } from '@nsm/netlink';
+import { getLink, linkSet, neighbourDelete, neighbourReplace, withRtnetlink } from '@nsm/netlink';
 import { allUp, type Mesh } from './mesh.ts';
 import { moving, wireTo } from './moves.ts';
 import type { Scenario } from './scenario.ts';
@@ -23,11 +24,24 @@ const portOf = ({ lab }: Mesh, namespace: string) =>
   lab.plan.underlay.ports.find((port) => port.namespace === namespace)!;
 
 /** Joins a node or the registry with the underlay, or cuts it off: nothing is closed or refused, packets are just gone. */
-function joined(mesh: Mesh, namespace: string, up: boolean): void {
+export function joined(mesh: Mesh, namespace: string, up: boolean): void {
   const { name } = portOf(mesh, namespace);
   withRtnetlink(mesh.lab.netns('underlay'), (rt) =>
     rt.request([linkSet({ index: getLink(rt, name)!.index, name }, { up })]),
   );
+}
+
+/** Lets what one sends to another vanish, or arrive again; the way back stays as it is. */
+export function heard(mesh: Mesh, from: string, to: string, arrives: boolean): void {
+  const address = parseAddress(portOf(mesh, to).address.split('/')[0] ?? '');
+  withRtnetlink(mesh.lab.netns(from), (rt) => {
+    const uplink = getLink(rt, 'eth0')!;
+    rt.request([
+      arrives
+        ? neighbourDelete(uplink, address)
+        : neighbourReplace(uplink, { to: address, mac: '02:00:00:00:00:99', state: 'permanent' }),
+    ]);
+  });
 }
 
 const bystanders = async (mesh: Mesh): Promise<LabWire[]> => [

@@ -28,6 +28,7 @@ await main('forwarder', forwarderSettings, async (config, runtime) => {
     newId,
     transport,
     datapath: none,
+    policies: runtime.policies,
     tokens: runtime.tokens(name, config.NSM_MAX_TOKEN_LIFETIME),
     tunnel: { ip, port: 4_789, underlayMtu: MTU, vnis: createVnis(random) },
     wireguard: undefined,
@@ -37,7 +38,6 @@ await main('forwarder', forwarderSettings, async (config, runtime) => {
     forwarderService: config.NSM_NSNAME,
     labels: config.NSM_LABELS,
     onUndoFailure: ignore,
-    policies: runtime.policies,
     onOutcome: reportOutcome(runtime),
   });
   await forwarder.adopt();

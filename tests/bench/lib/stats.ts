@@ -27,3 +27,12 @@ export function table(
 
 const format = (n: number): string =>
   Math.abs(n) >= 100 ? n.toFixed(0) : Math.abs(n) >= 10 ? n.toFixed(1) : n.toFixed(2);
+
+/** The slope of the line through points (x, y), by least squares. */
+export function slope(points: readonly (readonly [number, number])[]): number {
+  const [mx, my] = [0, 1].map(
+    (at) => sum(points.map((point) => point[at] ?? 0)) / points.length,
+  ) as [number, number];
+  const spread = sum(points.map(([x]) => (x - mx) ** 2));
+  return sum(points.map(([x, y]) => (x - mx) * (y - my))) / spread;
+}

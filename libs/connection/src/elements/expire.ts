@@ -3,6 +3,7 @@ import { millis } from '@nsm/identity';
 import { NsmError } from '@nsm/rpc';
 import type { ConnectionElement } from '../call.ts';
 import type { Connections } from '../connections.ts';
+import { EXPIRED } from '../news.ts';
 import { callerSegment } from '../path.ts';
 
 interface Timer {
@@ -51,7 +52,11 @@ function arm(
     arm: () => {
       stop = clock.after(
         due - clock.now(),
-        () => void connections.close(id, { unless: () => scope.get(timer) !== mine }),
+        () =>
+          void connections.close(id, {
+            unless: () => scope.get(timer) !== mine,
+            cause: EXPIRED,
+          }),
       );
     },
     cancel: () => stop(),

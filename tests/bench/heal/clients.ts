@@ -1,0 +1,86 @@
+import { eventually } from '../../worlds/world.ts';
+import { allUp, counting, residueLeft } from './mesh.ts';
+import { wireTo } from './moves.ts';
+import type { Scenario } from './scenario.ts';
+
+const AT_ONCE = 50;
+
+/** Many clients on one node, and one on it that nothing happens to. */
+export const clientsTopology = (): string => `
+name: hcli
+nodes: { n1: {}, n2: {} }
+services: { near: { payload: IP }, far: { payload: IP } }
+endpoints:
+  nse-near: { node: n1, services: [near], prefixes: [172.16.0.0/20] }
+  nse-far: { node: n2, services: [far], prefixes: [172.17.0.0/20] }
+clients:
+  a: { node: n1, services: [kernel://near/nsm-1] }
+${Array.from({ length: AT_ONCE }, (_, i) => `  c${i}: { node: n1, services: [kernel://${i % 2 === 0 ? 'near' : 'far'}/nsm-1] }`).join('\n')}
+`;
+
+const herd: Scenario = {
+  name: `${AT_ONCE} clients of one node killed and started at once`,
+  until: 'all wires up',
+  deadlineMs: 15_000,
+  run: async (mesh) => {
+    await allUp(mesh);
+    const names = Array.from({ length: AT_ONCE }, (_, i) => `c${i}`);
+    const { result: ms, ...others } = await counting(
+      mesh,
+      [await wireTo(mesh, 'a', 'near')],
+      async () => {
+        await Promise.all(names.map((name) => mesh.kill(name)));
+        const started = performance.now();
+        await Promise.all(names.map((name) => mesh.start(name)));
+        await Promise.all(names.map((name) => mesh.connected(name)));
+        return performance.now() - started;
+      },
+    );
+    return { ms, others, residue: await residueLeft(mesh) };
+  },
+};
+
+/** The lifetime of tokens, which is what a client that does not come back is waited for. */
+export const LEASE = '5s';
+
+export const deathTopology = (): string => `
+name: hdth
+nodes: { n1: {}, n2: {} }
+services: { near: { payload: IP }, far: { payload: IP } }
+endpoints:
+  nse-near: { node: n1, services: [near], prefixes: [172.16.1.0/24] }
+  nse-far: { node: n2, services: [far], prefixes: [172.16.2.0/24] }
+clients:
+  a: { node: n1, services: [kernel://near/nsm-1] }
+  b: { node: n1, services: [kernel://near/nsm-1, kernel://far/nsm-2] }
+`;
+
+const death: Scenario = {
+  name: `client killed for good, tokens of ${LEASE}`,
+  until: 'nothing of it anywhere',
+  deadlineMs: 6_000,
+  run: async (mesh) => {
+    const gone = async (): Promise<number> =>
+      (await mesh.links('b')).length +
+      (await mesh.links('nse-near')).length +
+      (await mesh.links('nse-far')).length;
+    const { result: ms, ...others } = await counting(
+      mesh,
+      [await wireTo(mesh, 'a', 'near')],
+      async () => {
+        await mesh.kill('b');
+        const started = performance.now();
+        // What is left at the endpoints is the other client's.
+        await eventually(gone, (links) => links === 1, 30_000, 50);
+        return performance.now() - started;
+      },
+    );
+    const residue = await residueLeft(mesh);
+    await mesh.start('b');
+    await mesh.connected('b');
+    return { ms, others, residue };
+  },
+};
+
+export const herdScenarios: readonly Scenario[] = [herd];
+export const deathScenarios: readonly Scenario[] = [death];

@@ -1,0 +1,75 @@
+// Holds wires while others come and go, and prints how memory and descriptors of every process of the mesh grow: not at all, it is to be hoped.
+// Usage: npm run soak -- [MINUTES [WIRES]]
+import { readdirSync } from 'node:fs';
+import { cycle } from '../worlds/cycles.ts';
+import { startNetns } from '../worlds/netns.ts';
+import { residueLeft } from './heal/mesh.ts';
+import { rssMiB } from './lib/process.ts';
+import { make, unmake } from './lib/requests.ts';
+import { slope, table } from './lib/stats.ts';
+import { twoNodes } from '../worlds/topologies.ts';
+
+const [minutes = 20, wires = 100] = process.argv.slice(2).map(Number);
+const SAMPLE_MS = 5_000;
+/** Of the time, in which what is opened once for all is opened. */
+const WARM_UP = 0.25;
+
+interface Sample {
+  readonly hours: number;
+  readonly rss: number;
+  readonly descriptors: number;
+}
+
+const mesh = await startNetns(
+  twoNodes('soak', '  a: { node: n1, services: [kernel://near/nsm-1, kernel://far/nsm-2] }'),
+  { tokenLifetime: '30s' },
+);
+try {
+  await mesh.connected('a');
+  const samples = new Map<string, Sample[]>();
+  const started = performance.now();
+  const end = started + minutes * 60_000;
+  let cycles = 0;
+  const held = await Promise.all(
+    Array.from({ length: wires }, (_, i) =>
+      make(mesh, 'n1', 'a', i % 2 === 0 ? 'near' : 'far', 10_000 + i),
+    ),
+  );
+  while (performance.now() < end) {
+    const until = performance.now() + SAMPLE_MS;
+    await cycle(mesh, 'a', 5, Math.random);
+    cycles += 5;
+    const hours = (performance.now() - started) / 3_600_000;
+    for (const { name, pid, alive } of mesh.lab.processes())
+      if (alive)
+        samples.set(name, [
+          ...(samples.get(name) ?? []),
+          { hours, rss: rssMiB(pid), descriptors: readdirSync(`/proc/${pid}/fd`).length },
+        ]);
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, until - performance.now())));
+  }
+  await unmake(mesh, 'n1', held);
+  const rows = [...samples].map(([name, all]) => {
+    const late = all.slice(Math.floor(all.length * WARM_UP));
+    const last = late.at(-1);
+    return [
+      name,
+      last?.rss ?? 0,
+      slope(late.map(({ hours, rss }) => [hours, rss])),
+      String(last?.descriptors ?? 0),
+      slope(late.map(({ hours, descriptors }) => [hours, descriptors])),
+    ];
+  });
+  console.log(
+    table(
+      `${wires} wires held for ${minutes} min, ${cycles} others made and closed, half of them by callers that gave up`,
+      ['process', 'RSS, MiB', 'MiB an hour', 'descriptors', 'an hour'],
+      rows,
+    ),
+  );
+  const left = await residueLeft(mesh, 60_000);
+  console.log(`left over: ${left}`);
+  process.exitCode = left === 0 ? 0 : 1;
+} finally {
+  await mesh.stop();
+}
