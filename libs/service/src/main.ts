@@ -169,7 +169,12 @@ async function run(
     if (up) log.info({ dependency }, 'a dependency is back');
     else log.warn({ dependency }, 'a dependency is lost: not ready');
   });
-  const observer = createObserver(self, () => systemClock.now());
+  let policies: Policies | undefined;
+  const observer = createObserver(
+    self,
+    () => systemClock.now(),
+    ({ spiffeId }) => policies?.sees(spiffeId, []) ?? false,
+  );
   // A client serves nothing and its timers do not count: this keeps the process until it is told to stop.
   setInterval(() => undefined, 2 ** 30);
 
@@ -215,6 +220,7 @@ async function run(
     }
     const opened = await openPolicies(from, log);
     lifecycle.onStop('policies', () => opened.close());
+    ({ policies } = opened);
     await start({
       log,
       transport,
@@ -228,7 +234,7 @@ async function run(
         identity
           ? svidTokens(identity, lifetimeMs, systemClock)
           : insecureTokens(subject, lifetimeMs, systemClock),
-      policies: opened.policies,
+      policies,
       maxPath: from?.NSM_MAX_PATH_LENGTH,
       newId: randomUUID,
       random: Math.random,

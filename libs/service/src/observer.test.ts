@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { Event } from '@nsm/proto';
-import { createMemoryTransport } from '@nsm/rpc';
+import { createMemoryTransport, type Peer } from '@nsm/rpc';
 import { ObserverDefinition } from '@nsm/proto';
 import { createObserver } from './observer.ts';
 
@@ -9,13 +9,39 @@ let now = 0;
 
 const start = async () => {
   now = 1_000_000;
-  const observer = createObserver('n1', () => now);
+  const observer = createObserver(
+    'n1',
+    () => now,
+    ({ spiffeId }) => spiffeId === 'spiffe://nsm.test/admin',
+  );
   const transport = createMemoryTransport();
   await transport.serve(URL, 'n1', [observer.service]);
   return { ...observer, client: transport.client(ObserverDefinition, URL) };
 };
 const kinds = (events: readonly Event[]) => events.map(({ kind }) => kind);
 const seconds = (s: number) => ({ seconds: s, nanos: 0 });
+
+test('is for admins where callers prove who they are', async () => {
+  const { tell, service } = await start();
+  tell({ kind: 'request' });
+  const told = async (name: string): Promise<unknown[]> => {
+    const context = {
+      signal: new AbortController().signal,
+      deadline: undefined,
+      peer: { spiffeId: `spiffe://nsm.test/${name}` } as Peer,
+      header: () => undefined,
+      reply: () => undefined,
+    };
+    const request = { since: seconds(0), pastOnly: true };
+    const events = service.handlers['observe']!(request, context) as AsyncIterable<unknown>;
+    return Array.fromAsync(events);
+  };
+  expect(await told('admin')).toHaveLength(1);
+  await expect(told('other')).rejects.toMatchObject({
+    code: 'permission-denied',
+    policy: 'observer',
+  });
+});
 
 test('what has happened since a time is told, then what happens', async () => {
   const { tell, client } = await start();

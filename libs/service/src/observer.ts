@@ -1,5 +1,5 @@
 import { ObserverDefinition, type Event } from '@nsm/proto';
-import { service, type Service } from '@nsm/rpc';
+import { NsmError, service, type Peer, type Service } from '@nsm/rpc';
 
 /** How many events are remembered, for those who ask what has happened. */
 const REMEMBERED = 1_000;
@@ -15,8 +15,12 @@ export interface Observer {
   readonly tell: (news: Partial<News> & { readonly kind: string }) => void;
 }
 
-/** `now` in ms since 1970. */
-export function createObserver(hop: string, now: () => number): Observer {
+/** `now` in ms since 1970. Events are of everybody's connections: `mayObserve` says who is told. */
+export function createObserver(
+  hop: string,
+  now: () => number,
+  mayObserve: (peer: Peer) => boolean,
+): Observer {
   const past: Event[] = [];
   const readers = new Set<(event: Event) => void>();
   const blank = { client: '', connection: '', service: '', endpoint: '', cause: '', ms: 0 };
@@ -48,7 +52,13 @@ export function createObserver(hop: string, now: () => number): Observer {
 
   return {
     service: service(ObserverDefinition, {
-      observe: async function* ({ since, pastOnly }, { signal }) {
+      observe: async function* ({ since, pastOnly }, { signal, peer }) {
+        if (peer && !mayObserve(peer))
+          throw new NsmError(
+            'permission-denied',
+            `no sufficient privileges: observer: events are for admins, and ${peer.spiffeId} is none`,
+            { policy: 'observer', hint: 'NSM_ADMINS of the process names who may' },
+          );
         const from = since && since.seconds * 1_000 + since.nanos / 1e6;
         const remembered = past.filter((event) => from !== undefined && millis(event) >= from);
         if (pastOnly) {

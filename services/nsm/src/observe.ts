@@ -1,8 +1,9 @@
 import type { Lab } from '@nsm/lab';
 import { ObserverDefinition, type Event } from '@nsm/proto';
-import { createGrpcTransport, NsmError, type Dialer } from '@nsm/rpc';
+import { NsmError, type Dialer } from '@nsm/rpc';
 import { duration } from '@nsm/service';
 import { type Call, type Command, UsageError } from './command.ts';
+import { dialerFrom } from './dialer.ts';
 import { onlyLabOrNone, whichLab } from './which-lab.ts';
 
 /** Where the manager of this machine listens, when there is one (contract 7.2). */
@@ -113,7 +114,7 @@ function sourceOf(call: Call): { dialer: Dialer; urls: readonly string[]; close:
     throw new UsageError('only one of --lab and --url can be heard', observe);
   const lab = url !== undefined ? undefined : name === undefined ? onlyLabOrNone() : whichLab(name);
   if (lab) return { dialer: lab.dialer, urls: urlsOf(lab), close: () => lab.detach() };
-  const dialer = createGrpcTransport();
+  const dialer = dialerFrom(process.env);
   return { dialer, urls: (url ?? LOCAL_MANAGER).split(','), close: () => dialer.close() };
 }
 
