@@ -37,7 +37,8 @@ export const expiryOf = (
 /**
  * An endpoint lasts until the first of the tokens that brought it ends, and no longer than a period; a shorter time
  * asked for stays (contract 6.3). Without a refresh it is unregistered, in the turn of its name, before that time by
- * what the caller still had to wait, though by no more than a quarter: a refresh comes after two thirds.
+ * what the caller still had to wait, though by no more than an eighth: a refresh comes after two thirds, and may be
+ * late on a busy machine.
  */
 export const expire = (options: ExpireOptions): RegistryElement<NetworkServiceEndpoint> => ({
   name: 'expire',
@@ -70,7 +71,7 @@ function arm(
   const { name } = call.entry;
   const now = clock.now();
   const lead = deadline === undefined ? 0 : Math.max(0, deadline - now);
-  const at = expires - Math.min(lead, Math.max(0, expires - now) / 4);
+  const at = expires - Math.min(lead, Math.max(0, expires - now) / 8);
   let cancel = (): void => undefined;
   const fire = (): void => {
     // Only this incarnation: a refresh, or another endpoint of the name, has put its own timer here.
