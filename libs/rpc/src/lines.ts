@@ -7,7 +7,8 @@ import { targetOf } from './url.ts';
 const channelOptions = {
   // A peer that restarts is back within a moment: find out quickly.
   'grpc.initial_reconnect_backoff_ms': 50,
-  'grpc.min_reconnect_backoff_ms': 1_000,
+  // How long one attempt may take; those over TCP are ended sooner.
+  'grpc.min_reconnect_backoff_ms': 5_000,
   'grpc.max_reconnect_backoff_ms': 500,
   'grpc.enable_channelz': 0,
   'grpc.enable_retries': 0,

@@ -57,27 +57,23 @@ export async function createNsc(options: NscOptions): Promise<Nsc> {
   const connections = createConnections(options.onUndoFailure);
   const peers = createPeers({ name, dialer: transport, connections, clock: options.clock });
   const chain = nscChain({ ...options, connections, peers, dialer: transport });
-  const wires = await Promise.all(
-    requests.map(async (request, n) => {
-      const id = `${name}-${n}`;
-      // A manager that cannot be asked now will be asked for the wire itself, again and again.
-      const recovered = await recover(
-        { dialer: transport, managerUrl, netns, timeoutMs: requestTimeoutMs },
-        id,
-        request,
-      ).catch(() => undefined);
-      if (recovered) options.onRecovered?.(id);
-      return keepWire({
-        ...options,
-        id,
-        request,
-        chain,
-        connections,
-        recovered,
-        onAttempt: (attempt) => options.onAttempt(id, request, attempt),
-      });
-    }),
-  );
+  const wires = requests.map((request, n) => {
+    const id = `${name}-${n}`;
+    return keepWire({
+      ...options,
+      id,
+      request,
+      chain,
+      connections,
+      recover: async (signal) => {
+        const asked = { dialer: transport, managerUrl, netns, timeoutMs: requestTimeoutMs };
+        const recovered = await recover(asked, id, request, signal);
+        if (recovered) options.onRecovered?.(id);
+        return recovered;
+      },
+      onAttempt: (attempt) => options.onAttempt(id, request, attempt),
+    });
+  });
   const up = Promise.all(wires.map((wire) => wire.up));
   up.catch(() => undefined); // who does not ask need not hear
   return {

@@ -22,11 +22,12 @@ export async function recover(
   { dialer, managerUrl, netns, timeoutMs }: RecoverOptions,
   id: string,
   { service }: RequestUrl,
+  signal: AbortSignal,
 ): Promise<Connection | undefined> {
   const monitor = dialer.client(MonitorConnectionDefinition, managerUrl);
   const selector = MonitorScopeSelector.fromPartial({ pathSegments: [{ id }] });
   for await (const { type, connections } of monitor.monitorConnections(selector, {
-    signal: AbortSignal.timeout(timeoutMs),
+    signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
   })) {
     if (type !== ConnectionEventType.INITIAL_STATE_TRANSFER) continue;
     const mine = Object.values(connections).find(

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { createFakeClock } from '@nsm/chain/testing';
 import { createConnections, lifecycle, updatePath, type ConnectionElement } from '@nsm/connection';
 import { chain } from '@nsm/chain';
-import { State, type Connection } from '@nsm/proto';
+import { Connection, State } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
 import { nscChain, type NscDeps } from './chain.ts';
 import type { Attempt } from './attempt.ts';
@@ -127,4 +127,54 @@ describe('a wire', () => {
     await expect(wire.up).rejects.toMatchObject({ code: 'cancelled' });
     expect(clock.pending).toBe(0);
   });
+});
+
+test('a wire of an earlier process is asked for until the manager has answered, and never made a second time', async () => {
+  const clock = createFakeClock(0);
+  const connections = createConnections(() => undefined);
+  const asked: Connection[] = [];
+  const manager: ConnectionElement = {
+    name: 'manager',
+    run: async ({ connection }) => {
+      asked.push(connection);
+      return connection;
+    },
+  };
+  const expires = { seconds: 600, nanos: 0 };
+  const there = Connection.fromPartial({
+    id: 'nsc-0',
+    networkService: 'svc',
+    path: {
+      pathSegments: [
+        { name: 'nsc', id: 'nsc-0', expires },
+        { name: 'nsmgr', id: 'its-own', expires },
+      ],
+    },
+  });
+  let failures = 2;
+  const wire = keepWire({
+    id: 'nsc-0',
+    request: { service: 'svc', interface: 'nsm-1', labels: {} },
+    chain: chain(
+      updatePath('nsc', () => 'unused'),
+      lifecycle(connections),
+      manager,
+    ),
+    connections,
+    clock,
+    random: () => 0.5,
+    netns: 'inode://4/1',
+    requestTimeoutMs: 15_000,
+    onAttempt: () => undefined,
+    recover: async () => {
+      if ((failures -= 1) >= 0) throw new NsmError('unavailable', 'nobody listens');
+      return there;
+    },
+  });
+  await clock.advance(100);
+  expect(asked).toEqual([]);
+  await clock.advance(1_000);
+  await wire.up;
+  expect(asked[0]?.path?.pathSegments.map(({ id }) => id)).toEqual(['nsc-0', 'its-own']);
+  await wire.close();
 });

@@ -23,8 +23,8 @@ const HERD_MS = 200;
 export interface WireOptions extends AttemptOptions {
   readonly connections: Connections;
   readonly random: () => number;
-  /** A connection that an earlier process of the same id left, as the manager knows it. */
-  readonly recovered?: Connection | undefined;
+  /** Finds the connection that an earlier process of the same id left, as the manager knows it. @throws NsmError */
+  readonly recover?: ((signal: AbortSignal) => Promise<Connection | undefined>) | undefined;
   /** How to find out whether the wire carries packets; undefined: nobody asks, and a path that is down counts as dead. */
   readonly liveness?: Liveness | undefined;
 }
@@ -63,10 +63,10 @@ async function keep(
   signal: AbortSignal,
   onUp: (connection: Connection) => void,
 ): Promise<void> {
-  const { clock, random, recovered } = options;
+  const { clock, random } = options;
   const rest = createRest({ liveness: undefined, ...options }, signal);
-  let current = recovered;
-  let kind = await firstKind(options, signal);
+  let current = await recovered(options, signal);
+  let kind = await firstKind(current, options, signal);
   let healing: Healing | undefined;
   let goneSince: number | undefined;
   for (let failures = 0; !signal.aborted;) {
@@ -89,9 +89,29 @@ async function keep(
   }
 }
 
+/**
+ * Asks until the manager has answered, or does not tell: a wire that was not found would be made a second time, and could not have the
+ * interface that the first one has.
+ */
+async function recovered(
+  { recover, clock, random }: WireOptions,
+  signal: AbortSignal,
+): Promise<Connection | undefined> {
+  for (let failures = 1; recover !== undefined && !signal.aborted; failures += 1)
+    try {
+      return await recover(signal);
+    } catch (thrown) {
+      const { code } = NsmError.from(thrown);
+      if (code === 'unimplemented' || code === 'permission-denied') return undefined;
+      await pause(clock, retryAfter(failures, undefined, random()), signal);
+    }
+  return undefined;
+}
+
 /** A wire that was recovered is refreshed, unless it is known to be dead (contract 3.9). */
 async function firstKind(
-  { recovered, liveness }: WireOptions,
+  recovered: Connection | undefined,
+  { liveness }: WireOptions,
   signal: AbortSignal,
 ): Promise<Attempt['kind']> {
   if (recovered === undefined) return 'connect';
