@@ -82,9 +82,8 @@ export const programs: Readonly<Record<Exclude<Program, 'identity'>, Start>> = {
       policies,
       datapath: { ...datapath, watch: (heard) => datapath.watch(life.whileAlive(heard)) },
       tunnel: {
-        ip: config.NSM_TUNNEL_IP,
+        addresses: config.NSM_TUNNEL_IP.map((ip) => ({ ip, underlayMtu: UNDERLAY_MTU })),
         port: 4_789,
-        underlayMtu: UNDERLAY_MTU,
         vnis: createVnis(Math.random),
       },
       // Its devices are processes, which a world within one process has none of.

@@ -29,7 +29,7 @@ export { updateToken } from './elements/update-token.ts';
 export { validate } from './elements/validate.ts';
 export { deviceOf, vlanNetwork, vlanOffer } from './elements/vlan-network.ts';
 export type { Networks } from './elements/vlan-network.ts';
-export { vxlanClaim, vxlanMechanism, vxlanOffer } from './elements/vxlan-mechanism.ts';
+export { vxlanClaim, vxlanMechanism, vxlanOffers } from './elements/vxlan-mechanism.ts';
 export type { Tunnel } from './elements/vxlan-mechanism.ts';
 export {
   wireguardClaim,
@@ -60,4 +60,5 @@ export { createRepair } from './repair.ts';
 export type { Repair } from './repair.ts';
 export { serveConnections } from './serve.ts';
 export type { Outcome } from './serve.ts';
+export type { TunnelAddress } from './tunnel-ip.ts';
 export { createVnis } from './vnis.ts';

@@ -27,7 +27,7 @@ import {
   vlanOffer,
   vxlanClaim,
   vxlanMechanism,
-  vxlanOffer,
+  vxlanOffers,
   WIREGUARD,
   wireguardClaim,
   wireguardMechanism,
@@ -128,7 +128,7 @@ async function offers(
   }
   return byPriority(
     [
-      ...(tunnel ? [vxlanOffer(tunnel)] : []),
+      ...(tunnel ? vxlanOffers(tunnel) : []),
       ...(networks && connection.payload === ETHERNET ? [vlanOffer] : []), // carries nothing else (contract 4.1)
       ...(wireguard ? await wireguardOffers(call, wireguard) : []),
     ],

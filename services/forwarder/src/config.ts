@@ -14,9 +14,9 @@ export const settings = {
     help: 'where to listen',
   }),
   NSM_MAX_TOKEN_LIFETIME: tokenLifetime,
-  NSM_TUNNEL_IP: text({
+  NSM_TUNNEL_IP: list({
     fallback: '',
-    help: 'address of this node for tunnels; empty: wires stay on this node',
+    help: 'addresses of this node for tunnels, preferred ones first, for example one of each family; empty: wires stay on this node',
   }),
   NSM_VXLAN_PORT: integer(
     {

@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { createVnis } from '@nsm/connection';
 import { forwarderChain, type ForwarderDeps } from './chain.ts';
 
 const deps = { tunnel: undefined, wireguard: undefined } as ForwarderDeps;
@@ -7,9 +8,9 @@ test('the chain of a forwarder, in order', () => {
   expect(
     forwarderChain({
       ...deps,
-      tunnel: { ip: '10.0.0.1' },
+      tunnel: { addresses: [], port: 4_789, vnis: createVnis(Math.random) },
       wireguard: { ip: '10.0.0.1' },
-    } as ForwarderDeps).name,
+    } as unknown as ForwarderDeps).name,
   ).toMatchInlineSnapshot(
     `"validate > update-path > update-token > authorize > lifecycle > expire > discover > round-robin > mechanisms > cross-connect > vxlan-claim > wireguard-claim > translate > follow-next-hop > connect"`,
   );

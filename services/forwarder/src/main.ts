@@ -23,11 +23,12 @@ const LOCAL_MTU = 1_500;
 
 await main('forwarder', settings, async (config, runtime) => {
   const { log, clock, random, newId, transport, observer } = runtime;
-  const { NSM_NAME: name, NSM_TUNNEL_IP: ip } = config;
-  const mtu = ip === '' ? LOCAL_MTU : underlayMtu(ip);
+  const { NSM_NAME: name } = config;
+  const addresses = config.NSM_TUNNEL_IP.map((ip) => ({ ip, underlayMtu: underlayMtu(ip) }));
+  const [first] = addresses;
   const { NSM_DEVICE_SELECTOR_FILE: selector } = config;
   const owner = ownerOf(name);
-  const wireguard = openWireguard({ ...config, ip, owner, underlayMtu: mtu }, log);
+  const wireguard = openWireguard({ ...config, owner }, first, log);
   const datapath = createDatapath({ wireguard: wireguard.tunnel?.devices });
   runtime.onStop('data path', () => datapath.close());
 
@@ -48,19 +49,19 @@ await main('forwarder', settings, async (config, runtime) => {
     policies: runtime.policies,
     maxPath: runtime.maxPath,
     tunnel:
-      ip === ''
+      first === undefined
         ? undefined
         : {
-            ip,
+            addresses,
             port: config.NSM_VXLAN_PORT || VXLAN_PORT,
-            underlayMtu: mtu,
             vnis: createVnis(random),
           },
     wireguard: wireguard.tunnel,
     noWireguard: wireguard.why,
     noIpsec: whyNoIpsec(),
     mechanismPriority: config.NSM_MECHANISM_PRIORITY,
-    underlayMtu: mtu,
+    // What a tunnel's own address allows is part of what its ends agree on.
+    underlayMtu: Math.max(...addresses.map(({ underlayMtu: mtu }) => mtu), first ? 0 : LOCAL_MTU),
     networks: selector === '' ? undefined : readDeviceSelector(selector),
     managerUrl: config.NSM_CONNECT_TO,
     forwarderService: config.NSM_NSNAME,

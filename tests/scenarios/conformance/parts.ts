@@ -149,9 +149,8 @@ export async function startForwarder(
     datapath,
     networks,
     tunnel: {
-      ip: tunnelIp,
+      addresses: [{ ip: tunnelIp, underlayMtu: 1_500 }],
       port: 4_789,
-      underlayMtu: 1_500,
       vnis: {
         ...vnis,
         take: (src, dst) => note(vnis.take(src, dst)),

@@ -5,7 +5,7 @@ import { callOf, echo, kernel, passedOn } from '../testing.ts';
 import { createVnis } from '../vnis.ts';
 import { kernelMechanism } from './kernel-mechanism.ts';
 import { mechanisms, refusedMechanism, type ServedMechanism } from './mechanisms.ts';
-import { vxlanClaim, vxlanMechanism, vxlanOffer } from './vxlan-mechanism.ts';
+import { vxlanClaim, vxlanMechanism, vxlanOffers } from './vxlan-mechanism.ts';
 
 const random = () => 0.5;
 const own = kernel({ inodeURL: 'inode://4/1' });
@@ -14,10 +14,9 @@ const vxlan = (parameters: Record<string, string> = {}) => ({
   type: 'VXLAN',
   parameters,
 });
-const tunnel = (ip = '10.0.0.2') => ({
-  ip,
+const tunnel = (...ips: string[]) => ({
+  addresses: (ips.length === 0 ? ['10.0.0.2'] : ips).map((ip) => ({ ip, underlayMtu: 1500 })),
   port: 4789,
-  underlayMtu: 1500,
   vnis: createVnis(Math.random),
 });
 
@@ -204,15 +203,53 @@ describe('the VXLAN mechanism', () => {
   test('a number the other node chose that is in use here is a conflict', async () => {
     const mine = tunnel();
     const claim = vxlanClaim(mine);
+    const [offer] = vxlanOffers(mine);
     const answered = {
-      ...vxlanOffer(mine),
-      parameters: { ...vxlanOffer(mine).parameters, vni: '42', dst_ip: '10.0.0.3' },
+      ...offer!,
+      parameters: { ...offer!.parameters, vni: '42', dst_ip: '10.0.0.3' },
     };
     const ask = (scope: Scope) => claim.run(callOf({ mechanism: answered }, { scope }), echo);
     const scope = new Scope();
     expect((await ask(scope)).context?.MTU).toBe(1446);
     await ask(scope);
     await expect(ask(new Scope())).rejects.toMatchObject({ code: 'conflict' });
+  });
+
+  test('of several addresses each is offered, and the one of the other node’s family is taken', async () => {
+    const both = tunnel('fd00::2', '10.0.0.2');
+    expect(
+      vxlanOffers(both).map(({ parameters }) => [parameters['src_ip'], parameters['MTU']]),
+    ).toEqual([
+      ['fd00::2', '1426'],
+      ['10.0.0.2', '1446'],
+    ]);
+    for (const [src, dst, mtu] of [
+      ['10.0.0.1', '10.0.0.2', 1446],
+      ['fd00::1', 'fd00::2', 1426],
+    ] as const) {
+      const answer = await mechanisms(vxlanMechanism(both)).run(
+        callOf({}, { preferences: [vxlan({ src_ip: src })] }),
+        echo,
+      );
+      expect([answer.mechanism?.parameters['dst_ip'], answer.context?.MTU]).toEqual([dst, mtu]);
+      const claimed = await vxlanClaim(tunnel('fd00::2', '10.0.0.2')).run(
+        callOf({ mechanism: vxlan({ src_ip: dst, vni: '7' }) }, { scope: new Scope() }),
+        echo,
+      );
+      expect(claimed.context?.MTU).toBe(mtu);
+    }
+  });
+
+  test('passes over an offer of a family that the node has no address of', async () => {
+    const four = mechanisms(vxlanMechanism(tunnel()));
+    const six = vxlan({ src_ip: 'fd00::1' });
+    await expect(four.run(callOf({}, { preferences: [six] }), echo)).rejects.toMatchObject({
+      code: 'mechanism-unsupported',
+      message: expect.stringContaining('this node has 10.0.0.2') as unknown,
+    });
+    const preferences = [six, vxlan({ src_ip: '10.0.0.1' })];
+    const answer = await four.run(callOf({}, { preferences }), echo);
+    expect(answer.mechanism?.parameters['src_ip']).toBe('10.0.0.1');
   });
 
   test('names a bad tunnel address', async () => {

@@ -4,24 +4,23 @@ import type { Mechanism } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
 import type { Call, ConnectionElement } from '../call.ts';
 import { DST_IP, DST_PORT, MTU, REMOTE, SRC_IP, SRC_PORT, VNI, VXLAN } from '../mechanism.ts';
-import { checkTunnelIp } from '../tunnel-ip.ts';
+import { checkTunnelIp, facing, type TunnelAddress } from '../tunnel-ip.ts';
 import { limitMtu, smallerMtu } from '../mtu.ts';
 import type { Vnis } from '../vnis.ts';
 import type { ServedMechanism } from './mechanisms.ts';
 
 /** This node's end of its tunnels. */
 export interface Tunnel {
-  readonly ip: string;
+  /** At least one; each is offered, in this order, and that of the other node's family is taken. */
+  readonly addresses: readonly TunnelAddress[];
   /** UDP port. */
   readonly port: number;
-  /** MTU of the link that carries the tunnels, in octets. */
-  readonly underlayMtu: number;
   readonly vnis: Vnis;
 }
 
 const held = slot<number>('vxlan.vni');
 
-const mtuOf = ({ ip, underlayMtu }: Tunnel, parameters: Mechanism['parameters']): number =>
+const mtuOf = ({ ip, underlayMtu }: TunnelAddress, parameters: Mechanism['parameters']): number =>
   smallerMtu(Number(parameters[MTU] ?? 0) || 0, vxlanMtu(underlayMtu, ip));
 
 /** A tunnel from the caller's node (contract 4.4): answers our end, the VNI and the MTU. */
@@ -31,11 +30,13 @@ export const vxlanMechanism = (tunnel: Tunnel): ServedMechanism => ({
   async run(call, mechanism, next) {
     const srcIp = mechanism.parameters[SRC_IP] ?? '';
     checkTunnelIp(SRC_IP, srcIp);
-    const vni = hold(call, tunnel, Number(mechanism.parameters[VNI] ?? 0) || undefined, srcIp);
-    const mtu = mtuOf(tunnel, mechanism.parameters);
+    const own = facing(tunnel.addresses, srcIp);
+    const proposed = Number(mechanism.parameters[VNI] ?? 0) || undefined;
+    const vni = hold(call, tunnel.vnis, proposed, [srcIp, own.ip]);
+    const mtu = mtuOf(own, mechanism.parameters);
     const parameters = {
       ...mechanism.parameters,
-      [DST_IP]: tunnel.ip,
+      [DST_IP]: own.ip,
       [DST_PORT]: String(tunnel.port),
       [VNI]: String(vni),
       [MTU]: String(mtu),
@@ -52,28 +53,29 @@ export const vxlanMechanism = (tunnel: Tunnel): ServedMechanism => ({
 /** The number this connection has, the one the caller proposes if it is free here, the one its tunnel still has, or a new one. */
 function hold(
   { scope, connection: { id } }: Call,
-  { vnis, ip }: Tunnel,
+  vnis: Vnis,
   proposed: number | undefined,
-  srcIp: string,
+  ips: readonly [src: string, dst: string],
 ): number {
   const known = scope.get(held);
   if (known !== undefined) return known;
   const wanted = [proposed, vnis.reservedFor(id)].filter((each) => each !== undefined);
-  const vni = wanted.find((each) => vnis.claim(each, id)) ?? vnis.take(srcIp, ip);
+  const vni = wanted.find((each) => vnis.claim(each, id)) ?? vnis.take(...ips);
   scope.hold(held, vni, () => vnis.release(vni));
   return vni;
 }
 
 /** What we offer to another node. */
-export const vxlanOffer = (tunnel: Tunnel): Mechanism => ({
-  cls: REMOTE,
-  type: VXLAN,
-  parameters: {
-    [SRC_IP]: tunnel.ip,
-    [SRC_PORT]: String(tunnel.port),
-    [MTU]: String(mtuOf(tunnel, {})),
-  },
-});
+export const vxlanOffers = ({ addresses, port }: Tunnel): Mechanism[] =>
+  addresses.map((own) => ({
+    cls: REMOTE,
+    type: VXLAN,
+    parameters: {
+      [SRC_IP]: own.ip,
+      [SRC_PORT]: String(port),
+      [MTU]: String(mtuOf(own, {})),
+    },
+  }));
 
 /**
  * Takes the number of a tunnel that the other node chose. Where it is in use on this node the request fails as a
@@ -95,6 +97,8 @@ export const vxlanClaim = (tunnel: Tunnel): ConnectionElement => ({
         });
       call.scope.hold(held, vni, () => tunnel.vnis.release(vni));
     }
-    return limitMtu(answer, mtuOf(tunnel, mechanism.parameters));
+    const { addresses } = tunnel;
+    const own = addresses.find(({ ip }) => ip === mechanism.parameters[SRC_IP]) ?? addresses[0];
+    return own === undefined ? answer : limitMtu(answer, mtuOf(own, mechanism.parameters));
   },
 });

@@ -15,7 +15,7 @@ import {
   WIREGUARD,
 } from '../mechanism.ts';
 import { limitMtu, smallerMtu } from '../mtu.ts';
-import { checkTunnelIp } from '../tunnel-ip.ts';
+import { checkTunnelIp, facing } from '../tunnel-ip.ts';
 import type { ServedMechanism } from './mechanisms.ts';
 
 /** This node's end of its encrypted tunnels. */
@@ -49,6 +49,7 @@ export const wireguardMechanism = (tunnel: WireguardTunnel): ServedMechanism => 
         { hint: 'it carries IP: offer VXLAN too' },
       );
     checkPeer(mechanism, { ip: SRC_IP, key: SRC_PUBLIC_KEY });
+    facing([tunnel], mechanism.parameters[SRC_IP] ?? '');
     const { publicKey, port } = await hold(call, tunnel, served, 'endpoint');
     const mtu = mtuOf(tunnel, mechanism.parameters);
     const parameters = {
