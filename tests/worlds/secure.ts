@@ -190,7 +190,11 @@ export async function startSecure(): Promise<Secure> {
     tokenLifetimeMs: LIFETIME,
     onAdoption: () => undefined,
     datapath,
-    tunnel: { ip: '10.0.0.1', port: 4_789, underlayMtu: 1_500, vnis: createVnis(Math.random) },
+    tunnel: {
+      addresses: [{ ip: '10.0.0.1', underlayMtu: 1_500 }],
+      port: 4_789,
+      vnis: createVnis(Math.random),
+    },
     wireguard: undefined,
     mechanismPriority: [],
     underlayMtu: 1_500,

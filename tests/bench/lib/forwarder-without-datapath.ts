@@ -17,7 +17,7 @@ const none: Datapath = {
 
 await main('forwarder', forwarderSettings, async (config, runtime) => {
   const { clock, random, newId, transport } = runtime;
-  const { NSM_NAME: name, NSM_TUNNEL_IP: ip } = config;
+  const { NSM_NAME: name, NSM_TUNNEL_IP: ips } = config;
   const forwarder = createForwarder({
     name,
     owner: name,
@@ -30,7 +30,11 @@ await main('forwarder', forwarderSettings, async (config, runtime) => {
     datapath: none,
     policies: runtime.policies,
     tokens: runtime.tokens(name, config.NSM_MAX_TOKEN_LIFETIME),
-    tunnel: { ip, port: 4_789, underlayMtu: MTU, vnis: createVnis(random) },
+    tunnel: {
+      addresses: ips.map((ip) => ({ ip, underlayMtu: MTU })),
+      port: 4_789,
+      vnis: createVnis(random),
+    },
     wireguard: undefined,
     mechanismPriority: [],
     underlayMtu: MTU,
