@@ -8,7 +8,7 @@ type Where = keyof typeof SERVICES;
 const places = Object.keys(SERVICES) as Where[];
 /** Clients at once, how many wires each asks for one after the other, and how often that is done; medians are shown. */
 const LOADS = [
-  { clients: 1, rounds: 60, turns: 3 },
+  { clients: 1, rounds: 40, turns: 3 },
   { clients: 50, rounds: 1, turns: 3 },
   { clients: 500, rounds: 1, turns: 1 },
 ] as const;
@@ -96,8 +96,8 @@ async function registries(ours: Side, upstream: Side): Promise<void> {
 progress('starting both');
 const { ours, upstream } = await startSides();
 try {
-  await registries(ours, upstream);
   await requests(ours, upstream);
+  await registries(ours, upstream);
 } finally {
   await ours.stop();
   await upstream.stop();

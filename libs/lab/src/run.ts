@@ -122,10 +122,16 @@ async function serving(
   const health = dialer.client(HealthDefinition, url);
   const life = { over: false };
   void ended.then(() => (life.over = true));
+  let service = 'startup';
   for (;;)
     try {
-      for await (const { status } of health.watch({ service: 'startup' }, { signal }))
+      for await (const { status } of health.watch({ service }, { signal })) {
         if (status === Serving.SERVING) return;
+        // A program that is not ours does not tell the two apart.
+        if (status !== Serving.SERVICE_UNKNOWN) continue;
+        service = '';
+        break;
+      }
       throw new NsmError('unavailable', `${url} stopped answering health checks`);
     } catch (error) {
       if (life.over || NsmError.from(error).code !== 'unavailable') throw error;
