@@ -30,9 +30,10 @@ const forever = (signal: AbortSignal): Promise<void> =>
 
 const health = service(HealthDefinition, {
   check: async () => ({ status: Serving.SERVING }),
-  watch: async function* (_request, { signal }) {
-    yield { status: Serving.NOT_SERVING };
-    yield { status: Serving.SERVING };
+  watch: async function* ({ service }, { signal }) {
+    // As programs of upstream's do, it has no other health than that of the whole.
+    if (service === '') yield { status: Serving.NOT_SERVING };
+    yield { status: service === '' ? Serving.SERVING : Serving.SERVICE_UNKNOWN };
     await forever(signal);
   },
 });
