@@ -84,7 +84,7 @@ function spoil(value: unknown, below: (n: number) => number): unknown {
     return odd && below(4) === 0 ? [] : spoilt;
   }
   return Object.fromEntries(
-    Object.entries(value as object).flatMap(([key, each]) =>
+    Object.entries(value).flatMap(([key, each]) =>
       odd && below(6) === 0 ? [] : [[key, spoil(each, below)]],
     ),
   );

@@ -1,5 +1,6 @@
 import { defaultLimits, type LimitName, type Limits } from '@nsm/rpc';
 import type { Logger } from './log.ts';
+import type { Metrics } from './telemetry/metrics.ts';
 import { duration, integer, type Values } from './settings.ts';
 
 const most = 2 ** 31 - 1;
@@ -50,13 +51,15 @@ export const limitsFrom = (config: Values<typeof limitSettings>): Limits => ({
 /** The same limit is logged again after this time, in ms. */
 const QUIET_MS = 60_000;
 
-/** Logs that a limit was reached, with how often since the last time; a greedy peer does not fill the log. */
-export function logLimits(
+/** Counts what was beyond a limit, and logs it with how often since the last time; a greedy peer does not fill the log. */
+export function tellLimits(
   log: Logger,
+  metrics: Metrics,
   now: () => number,
 ): (limit: LimitName, peer: string | undefined) => void {
   const last = new Map<LimitName, { at: number; refused: number }>();
   return (limit, peer) => {
+    metrics.count('nsm_limit_refusals_total', { limit });
     const { at, refused } = last.get(limit) ?? { at: -QUIET_MS, refused: 0 };
     const quiet = now() - at < QUIET_MS;
     last.set(limit, quiet ? { at, refused: refused + 1 } : { at: now(), refused: 0 });

@@ -14,7 +14,7 @@ import {
 import { commonSettings } from './common-settings.ts';
 import { createHealth, probes, type Health } from './health.ts';
 import { checkIdentity, openIdentity, watchIdentity } from './identity.ts';
-import { limitsFrom, logLimits } from './limits.ts';
+import { limitsFrom, tellLimits } from './limits.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { createLogger, type Logger } from './log.ts';
 import { createObserver, type Observer } from './observer.ts';
@@ -208,7 +208,7 @@ async function run(
     const transport = telemetry.instrumented(
       createGrpcTransport(identity, {
         limits: from && limitsFrom(from),
-        onLimit: logLimits(log, Date.now),
+        onLimit: tellLimits(log, metrics, Date.now),
       }),
     );
     lifecycle.onStop('connections', () => transport.close());
