@@ -51,7 +51,9 @@ export function openEvents(
 
   const next = (): boolean => {
     try {
-      const { length, controlLength } = receive(fd, sys.MSG_DONTWAIT);
+      const received = receive(fd, sys.MSG_DONTWAIT);
+      if (received === undefined) return false;
+      const { length, controlLength } = received;
       const nsid = senderOf(control.subarray(0, controlLength));
       for (const message of decodeMessages(data.subarray(0, length))) {
         const event = eventFrom(message, nsid, concerns);
@@ -60,7 +62,6 @@ export function openEvents(
       return true;
     } catch (error) {
       if (!(error instanceof sys.Errno)) throw error;
-      if (error.code === 'EAGAIN') return false;
       if (error.code === 'ENOBUFS') onEvent({ event: 'lost' });
       else if (error.code !== 'EINTR') throw error;
       return true;

@@ -48,6 +48,7 @@ export {
 } from './netns-find.ts';
 export { type NamespaceNumber, nsidOf } from './nsid.ts';
 export { awaitAddress, awaitLink } from './ready.ts';
+export { peerNetns } from './peer.ts';
 export { type Feature, probe } from './probe.ts';
 export { ping, type PingOptions, type PingResult } from './ping.ts';
 export { RTPROT_NSM } from './protocol.ts';
@@ -84,3 +85,11 @@ export {
   listFilters,
 } from './tc.ts';
 export { openTap } from './tap.ts';
+export {
+  type Arrival,
+  duplicate,
+  endWrites,
+  unixReader,
+  unixWrite,
+  watchDescriptor,
+} from './unix-socket.ts';

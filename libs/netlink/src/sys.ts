@@ -44,6 +44,8 @@ export const SO_RCVBUF = 8;
 export const SO_RCVTIMEO = 20;
 export const SO_RCVBUFFORCE = 33;
 export const MSG_DONTWAIT = 0x40;
+export const MSG_NOSIGNAL = 0x4000;
+export const MSG_CMSG_CLOEXEC = 0x40000000;
 export const MSG_TRUNC = 0x20;
 
 type Call = (...args: readonly (number | string | Buffer | null)[]) => number;
@@ -55,6 +57,10 @@ const c = {
   socket: bind('int socket(int, int, int)'),
   bind: bind('int bind(int, void *, uint32_t)'),
   send: bind('int64_t send(int, void *, size_t, int)'),
+  sendmsg: bind('int64_t sendmsg(int, void *, int)'),
+  shutdown: bind('int shutdown(int, int)'),
+  fcntl: bind('int fcntl(int, int, int)'),
+  syscall: bind('long syscall(long, long, long)'),
   sendto: bind('int64_t sendto(int, void *, size_t, int, void *, uint32_t)'),
   recv: bind('int64_t recv(int, void *, size_t, int)'),
   setsockopt: bind('int setsockopt(int, int, int, void *, uint32_t)'),
@@ -88,8 +94,8 @@ export const bindSocket = (fd: number, address: Buffer): void =>
   void check('bind', c.bind(fd, address, address.length));
 
 /** `send(2)` */
-export const send = (fd: number, data: Buffer): number =>
-  check('send', c.send(fd, data, data.length, 0));
+export const send = (fd: number, data: Buffer, flags = 0): number =>
+  check('send', c.send(fd, data, data.length, flags));
 
 /** `sendto(2)` an encoded socket address. */
 export const sendTo = (fd: number, data: Buffer, address: Buffer): number =>
@@ -105,11 +111,8 @@ export interface Received {
   readonly controlLength: number;
 }
 
-/** Makes `recvmsg(2)` into two buffers that stay where they are, data and ancillary data (struct msghdr of a 64-bit system). */
-export function messageReceiver(
-  data: Buffer,
-  control: Buffer,
-): (fd: number, flags: number) => Received {
+/** struct msghdr of a 64-bit system around two buffers. It holds bare addresses: whatever they point to has to live as long. */
+function messageHeader(data: Buffer, control: Buffer) {
   const iovec = Buffer.alloc(16);
   iovec.writeBigUInt64LE(koffi.address(data), 0);
   iovec.writeBigUInt64LE(BigInt(data.length), 8);
@@ -117,12 +120,75 @@ export function messageReceiver(
   header.writeBigUInt64LE(koffi.address(iovec), 16);
   header.writeBigUInt64LE(1n, 24);
   header.writeBigUInt64LE(koffi.address(control), 32);
-  // The header holds bare addresses: whatever they point to has to live as long.
-  const kept = { data, control, iovec };
+  header.writeBigUInt64LE(BigInt(control.length), 40);
+  return { header, kept: { data, control, iovec } };
+}
+
+/** Makes `recvmsg(2)` into two buffers that stay where they are, data and ancillary data. Undefined: there is nothing now (EAGAIN). */
+export function messageReceiver(
+  data: Buffer,
+  control: Buffer,
+): (fd: number, flags: number) => Received | undefined {
+  const { header, kept } = messageHeader(data, control);
   return (fd, flags) => {
+    // Named here, or it would be collected.
     header.writeBigUInt64LE(BigInt(kept.control.length), 40);
-    const length = check('recvmsg', c.recvmsg(fd, header, flags));
+    const length = c.recvmsg(fd, header, flags);
+    if (length < 0 && koffi.errno() === constants.errno.EAGAIN) return undefined;
+    check('recvmsg', length);
     return { length, controlLength: Number(header.readBigUInt64LE(40)) };
+  };
+}
+
+/** `sendmsg(2)` of data with ancillary data. */
+export function sendMessage(fd: number, data: Buffer, control: Buffer, flags: number): number {
+  const { header, kept } = messageHeader(data, control);
+  const sent = check('sendmsg', c.sendmsg(fd, header, flags));
+  return Math.min(sent, kept.data.length);
+}
+
+/** `shutdown(2)` of the sending side. */
+export const shutdownSend = (fd: number): void => void check('shutdown', c.shutdown(fd, 1));
+
+/** `fcntl(2)` F_DUPFD_CLOEXEC: another descriptor of the same file, which programs we start do not get. */
+export const duplicate = (fd: number): number => check('fcntl', c.fcntl(fd, 1030, 0));
+
+/** `pidfd_open(2)`, whose number is the same on every architecture since Linux 5.3. */
+export const openPidfd = (pid: number): number => check('pidfd_open', c.syscall(434, pid, 0));
+
+const nothing = (): void => undefined;
+const NEEDS_TURN = Number.parseInt(process.versions.node) >= 26;
+
+/** What a descriptor is watched for. */
+export interface Interest {
+  readonly readable?: boolean;
+  readonly writable?: boolean;
+}
+
+/** A watched descriptor. Keep it: the watch ends when it is collected. */
+export interface Watch {
+  /** Watches for something else from now on. */
+  set(interest: Interest): void;
+  close(): void;
+}
+
+/**
+ * Calls `onReady` on this thread's event loop whenever a descriptor is ready; see {@link watchReadable}. It is called at once, since a
+ * connection lives on it; the turn after it is what Node 26 needs.
+ */
+export function watch(fd: number, interest: Interest, onReady: () => void): Watch {
+  const ready = (): void => {
+    onReady();
+    if (NEEDS_TURN) setImmediate(nothing);
+  };
+  const handle = koffi.node.poll(fd, interest, ready);
+  handle.unref();
+  return {
+    set: (now) => {
+      if (now.readable === true || now.writable === true) handle.start(now, ready);
+      else handle.stop();
+    },
+    close: () => handle.close(),
   };
 }
 
@@ -151,10 +217,14 @@ export function setSocketOption(
 }
 
 /** `getsockopt(2)` of an int. */
-export function getSocketOption(fd: number, level: number, option: number): number {
-  const [value, length] = [Buffer.alloc(4), Buffer.from([4, 0, 0, 0])];
+export const getSocketOption = (fd: number, level: number, option: number): number =>
+  getSocketData(fd, level, option, 4).readInt32LE(0);
+
+/** `getsockopt(2)` of an encoded structure of so many bytes. */
+export function getSocketData(fd: number, level: number, option: number, bytes: number): Buffer {
+  const [value, length] = [Buffer.alloc(bytes), Buffer.from([bytes, 0, 0, 0])];
   check('getsockopt', c.getsockopt(fd, level, option, value, length));
-  return value.readInt32LE(0);
+  return value;
 }
 
 /** `socketpair(2)` */
@@ -181,8 +251,8 @@ export const mount = (source: string, target: string, type: string, flags: numbe
 export const unmount = (target: string, flags: number): void =>
   void check('umount2', c.umount2(target, flags));
 
-/** `ioctl(2)` with an encoded structure. */
-export const ioctl = (fd: number, request: number, argument: Buffer): number =>
+/** `ioctl(2)` with an encoded structure, or without. */
+export const ioctl = (fd: number, request: number, argument: Buffer | null): number =>
   check('ioctl', c.ioctl(fd, request, argument));
 
 /** <linux/bpf.h> union bpf_attr of BPF_PROG_LOAD, as far as we fill it: the kernel takes what is left out as 0. */
