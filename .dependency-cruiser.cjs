@@ -98,7 +98,12 @@ module.exports = {
       [libs('netlink', 'ip'), '^proto/'],
       'Plans and their reconciliation; no services.',
     ),
-    only('rpc-imports', libs('rpc'), ['^proto/', libs('chain')], 'Transport only.'),
+    only(
+      'rpc-imports',
+      libs('rpc'),
+      ['^proto/', libs('chain', 'netlink')],
+      "Transport only; descriptors over unix sockets are the kernel's.",
+    ),
     only(
       'identity-imports',
       libs('identity'),

@@ -50,6 +50,7 @@ export function createLife(world: Transport): Life {
   };
   const dialer: Dialer = {
     client: (definition, url) => mortal(definition, world.client(definition, url)),
+    sockets: world.sockets,
     close: () => undefined,
   };
   const transport: Transport = {

@@ -1,4 +1,5 @@
-import type { ServiceDefinition as GrpcDefinition } from 'nice-grpc';
+import type { ServiceDefinition as ServerDefinition } from '@grpc/grpc-js';
+import type { ServiceDefinition as ClientDefinition } from 'nice-grpc';
 import { BEAT, encodeBeat, isBeat } from './beat.ts';
 import type { ServiceDefinition } from './transport.ts';
 
@@ -10,15 +11,15 @@ export class Malformed {
   }
 }
 
-/** A service as the gRPC library wants it. Undecodable requests become {@link Malformed} instead of INTERNAL. */
-export function grpcDefinition(definition: ServiceDefinition): GrpcDefinition {
+/** A service as both halves of the gRPC library want it. Undecodable requests become {@link Malformed} instead of INTERNAL. */
+export function grpcDefinition(definition: ServiceDefinition): ClientDefinition & ServerDefinition {
   const methods = Object.entries(definition.methods).map(([key, method]) => [
     key,
     {
       path: `/${definition.fullName}/${method.name}`,
       requestStream: method.requestStream,
       responseStream: method.responseStream,
-      requestSerialize: (message: never) => method.requestType.encode(message).finish(),
+      requestSerialize: (message: never) => bufferOf(method.requestType.encode(message).finish()),
       requestDeserialize: (bytes: Uint8Array) => {
         try {
           return method.requestType.decode(bytes);
@@ -27,11 +28,17 @@ export function grpcDefinition(definition: ServiceDefinition): GrpcDefinition {
         }
       },
       responseSerialize: (message: unknown) =>
-        message === BEAT ? encodeBeat() : method.responseType.encode(message as never).finish(),
+        bufferOf(
+          message === BEAT ? encodeBeat() : method.responseType.encode(message as never).finish(),
+        ),
       responseDeserialize: (bytes: Uint8Array) =>
         method.responseStream && isBeat(bytes) ? BEAT : method.responseType.decode(bytes),
       options: {},
     },
   ]);
-  return Object.fromEntries(methods) as GrpcDefinition;
+  return Object.fromEntries(methods) as ClientDefinition & ServerDefinition;
 }
+
+/** The same bytes as the server half wants them. */
+const bufferOf = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
+  Buffer.from(buffer, byteOffset, byteLength);

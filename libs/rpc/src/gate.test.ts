@@ -101,6 +101,7 @@ describe('an identity', () => {
   const contextOf = (spiffeId: string | undefined): ServerContext => ({
     signal: new AbortController().signal,
     deadline: undefined,
+    descriptors: undefined,
     peer: spiffeId === undefined ? undefined : ({ spiffeId } as Peer),
     header: () => undefined,
     reply: () => undefined,

@@ -1,40 +1,16 @@
-import { ServerInterceptingCall, type Channel, type ServerInterceptor } from '@grpc/grpc-js';
-import {
-  createClient,
-  createServer,
-  Metadata,
-  type CallContext,
-  type CallOptions as GrpcCallOptions,
-  type ServiceDefinition as GrpcDefinition,
-  type ServiceImplementation,
-  type Server,
-} from 'nice-grpc';
-import { BEAT, BEAT_HEADER, listenForBeats, withBeats } from './beat.ts';
-import { grpcDefinition, Malformed } from './definition.ts';
+import type { Channel } from '@grpc/grpc-js';
+import { createClient, Metadata, type CallOptions as GrpcCallOptions } from 'nice-grpc';
+import { BEAT, BEAT_HEADER, listenForBeats } from './beat.ts';
+import { connected } from './connected.ts';
+import { grpcDefinition } from './definition.ts';
 import { NsmError } from './error.ts';
-import { createGate, type Gate, type GateOptions } from './gate.ts';
+import { createGate, type GateOptions } from './gate.ts';
 import type { IdentitySource } from './identity.ts';
-import { serverOptions } from './limits.ts';
 import { createWays, type Line, type Ways } from './lines.ts';
-import { reflection, reflectionDefinitions } from './reflection.ts';
-import { fromStatus, toStatus } from './status.ts';
-import { connected } from './tls-client.ts';
-import { secureServer, type SecureServer } from './tls-server.ts';
-import type {
-  CallOptions,
-  Client,
-  Handler,
-  Listener,
-  ServerContext,
-  Service,
-  ServiceDefinition,
-  Transport,
-} from './transport.ts';
-import { prepareSocket, targetOf } from './url.ts';
+import { serve } from './server.ts';
+import { fromStatus } from './status.ts';
+import type { CallOptions, Client, ServiceDefinition, Transport } from './transport.ts';
 
-/** The gRPC library hides a call's deadline and connection from handlers; an interceptor puts them here. */
-const DEADLINE = 'nsm-internal-deadline';
-const CONNECTION = 'nsm-internal-connection';
 const TIMEOUT = 'grpc-timeout';
 
 /** How long a connection over TCP may take, in ms: a machine that has vanished answers nothing. */
@@ -52,6 +28,7 @@ export function createGrpcTransport(
   const ways = createWays(identity);
   const clients = new Map<string, unknown>();
   return {
+    sockets: ways.sockets,
     serve: (url, hop, services, { mode } = {}) =>
       serve(
         url,
@@ -71,131 +48,6 @@ export function createGrpcTransport(
     },
   };
 }
-
-async function serve(
-  url: string,
-  hop: string,
-  services: readonly Service[],
-  {
-    identity,
-    gate,
-    mode,
-  }: { identity: IdentitySource | undefined; gate: Gate; mode: number | undefined },
-): Promise<Listener> {
-  const secure = identity && (await secureServer(identity, gate.limits.halfOpenMs));
-  // Channelz stays on: without it the library forgets the sessions it has to cut when it is shut down.
-  const server = createServer({
-    ...serverOptions(gate.limits),
-    interceptors: [gate.interceptor, exposeCall(secure)],
-  });
-  for (const { definition, handlers } of services) {
-    const implementation = Object.entries(definition.methods).map(([key, method]) => {
-      const handler = handlers[key];
-      if (handler === undefined)
-        throw new Error(`${definition.fullName} has no handler for ${key}`);
-      const serving = { handler, hop, secure };
-      return [key, method.responseStream ? streaming(serving) : unary(serving)];
-    });
-    server.add(
-      grpcDefinition(definition),
-      Object.fromEntries(implementation) as ServiceImplementation<GrpcDefinition>,
-    );
-  }
-  const names = services.map(({ definition }) => definition.fullName);
-  for (const version of reflectionDefinitions)
-    server.add(version, reflection(names) as unknown as ServiceImplementation<GrpcDefinition>);
-  const listening = await prepareSocket(url, mode);
-  const port = await server.listen(targetOf(url), secure?.credentials);
-  const bound = await listening.bound(port);
-  return {
-    url: bound,
-    close: async (graceMs) => {
-      secure?.close();
-      await closeServer(server, graceMs);
-    },
-  };
-}
-
-async function closeServer(server: Server, graceMs = 1_000): Promise<void> {
-  const timer = setTimeout(() => server.forceShutdown(), graceMs);
-  await server.shutdown();
-  clearTimeout(timer);
-}
-
-const exposeCall =
-  (secure: SecureServer | undefined): ServerInterceptor =>
-  (_method, call) =>
-    new ServerInterceptingCall(call, {
-      start: (next) =>
-        next({
-          onReceiveMetadata: (metadata, done) => {
-            const deadline = Number(call.getDeadline());
-            metadata.remove(DEADLINE);
-            metadata.remove(CONNECTION);
-            if (Number.isFinite(deadline)) metadata.set(DEADLINE, String(deadline));
-            if (secure) metadata.set(CONNECTION, secure.connectionOf(call));
-            done(metadata);
-          },
-        }),
-    });
-
-/** A handler and what it is served with. */
-interface Serving {
-  readonly handler: Handler;
-  readonly hop: string;
-  readonly secure: SecureServer | undefined;
-}
-
-/** @throws NsmError unauthenticated */
-function contextOf(context: CallContext, secure: SecureServer | undefined): ServerContext {
-  const deadline = context.metadata.get(DEADLINE);
-  return {
-    signal: context.signal,
-    deadline: deadline === undefined ? undefined : Number(deadline),
-    peer: secure?.peer(context.metadata.get(CONNECTION) ?? ''),
-    header: (name) => context.metadata.getAll(name).at(-1)?.toString(),
-    reply: (name, value) => {
-      context.header.set(name, value);
-    },
-  };
-}
-
-function decoded(request: unknown): unknown {
-  if (request instanceof Malformed)
-    throw new NsmError(
-      'invalid-argument',
-      `the request is not a valid protobuf message: ${request.reason}`,
-    );
-  return request;
-}
-
-const unary =
-  ({ handler, hop, secure }: Serving) =>
-  async (request: unknown, context: CallContext) => {
-    try {
-      return await (handler(decoded(request), contextOf(context, secure)) as Promise<unknown>);
-    } catch (err) {
-      throw toStatus(err, hop, context.trailer);
-    }
-  };
-
-const streaming = ({ handler, hop, secure }: Serving) =>
-  async function* (request: unknown, context: CallContext): AsyncGenerator {
-    try {
-      const messages = handler(decoded(request), contextOf(context, secure));
-      const beats = context.metadata.get(BEAT_HEADER) !== undefined;
-      if (beats) {
-        context.header.set(BEAT_HEADER, '1');
-        context.sendHeader();
-      }
-      yield* beats
-        ? withBeats(messages as AsyncIterable<unknown>)
-        : (messages as AsyncIterable<unknown>);
-    } catch (err) {
-      if (context.signal.aborted) return;
-      throw toStatus(err, hop, context.trailer);
-    }
-  };
 
 type RawMethod = (
   request: unknown,
@@ -233,7 +85,7 @@ function makeClient(definition: ServiceDefinition, url: string, ways: Ways): unk
 }
 
 /** A socket tells of the end of its process; a machine that vanishes tells nothing. */
-const isRemote = (url: string): boolean => !url.startsWith('unix:');
+const isRemote = (url: string): boolean => !/^(unix|inode):/.test(url);
 
 /** Calls on one line with the headers that are meant for who answers there; on another one where it was replaced meanwhile. */
 async function start(
@@ -242,7 +94,7 @@ async function start(
   options: CallOptions,
   { grpc, metadata }: ReturnType<typeof outgoing>,
 ): Promise<{ result: Promise<unknown> | AsyncIterable<unknown> }> {
-  const { headers } = options;
+  const { headers, onConnection } = options;
   // eslint-disable-next-line no-restricted-properties -- the transport is where limits meet the real clock
   const until = Date.now() + CONNECT_MS;
   for (;;) {
@@ -254,11 +106,11 @@ async function start(
       if (reached === 'late') ways.lose(url, `took no connection within ${CONNECT_MS} ms`);
       else ways.found(url);
     }
-    if (typeof headers === 'function') {
-      const made = await headers(await line.peer(grpc.signal));
-      if (line.retired) continue;
-      for (const [name, value] of Object.entries(made)) metadata.set(name, value);
-    }
+    const made = typeof headers === 'function' ? await headers(await line.peer(grpc.signal)) : {};
+    const descriptors = onConnection && (await line.descriptors(grpc.signal));
+    if (line.retired) continue;
+    for (const [name, value] of Object.entries(made)) metadata.set(name, value);
+    onConnection?.(descriptors);
     return { result: call(request, grpc) };
   }
 }
@@ -272,8 +124,11 @@ function outgoing(
   metadata: Metadata;
   trailer: { metadata?: Metadata };
   timeout: AbortSignal | undefined;
+  done(): void;
 } {
   const { headers } = options;
+  // Who waits for an answer goes on running; the connection of a unix socket does not see to that.
+  const awaited = setInterval(() => undefined, 2 ** 30);
   const metadata = Metadata(typeof headers === 'function' ? undefined : headers);
   const trailer: { metadata?: Metadata } = {};
   const signals = [options.signal, loss].filter((signal) => signal !== undefined);
@@ -294,9 +149,12 @@ function outgoing(
     ...(onHeaders && {
       onHeader: (header: Metadata) => onHeaders((name) => header.getAll(name).at(-1)?.toString()),
     }),
-    onTrailer: (received) => (trailer.metadata = received),
+    onTrailer: (received) => {
+      trailer.metadata = received;
+      clearInterval(awaited);
+    },
   };
-  return { grpc, metadata, trailer, timeout };
+  return { grpc, metadata, trailer, timeout, done: () => clearInterval(awaited) };
 }
 
 function failure(
@@ -321,6 +179,8 @@ const unaryCall =
       return await (result as Promise<unknown>);
     } catch (err) {
       throw failure(err, route.url, prepared, { signal: options.signal, loss });
+    } finally {
+      prepared.done();
     }
   };
 
@@ -346,5 +206,6 @@ const streamingCall = (route: Route) =>
       throw failure(err, url, prepared, { signal: options.signal, loss });
     } finally {
       beats.stop();
+      prepared.done();
     }
   };

@@ -1,3 +1,4 @@
+export type { Descriptors } from './descriptors.ts';
 export { errorCodes, NsmError, wrapped } from './error.ts';
 export type { ErrorCode, ErrorFields } from './error.ts';
 export { createGrpcTransport } from './grpc.ts';
@@ -5,6 +6,8 @@ export { defaultLimits } from './limits.ts';
 export type { LimitName, Limits } from './limits.ts';
 export type { Identity, IdentitySource, Peer } from './identity.ts';
 export { createMemoryTransport } from './memory.ts';
+export { isPassed } from './passed-sockets.ts';
+export type { PassedSockets } from './passed-sockets.ts';
 export { namingElements } from './naming.ts';
 export { buildOf, versionLine } from './version.ts';
 export { service } from './transport.ts';

@@ -1,7 +1,11 @@
 import { Channel, ChannelCredentials } from '@grpc/grpc-js';
+import { connected } from './connected.ts';
+import type { Descriptors } from './descriptors.ts';
 import { NsmError } from './error.ts';
 import type { IdentitySource, Peer } from './identity.ts';
+import { createPassedSockets, isPassed, type PassedSockets } from './passed-sockets.ts';
 import { createSecureChannels } from './tls-client.ts';
+import { OverUnix } from './unix-client.ts';
 import { targetOf } from './url.ts';
 
 const channelOptions = {
@@ -20,22 +24,26 @@ const channelOptions = {
 export interface Line {
   readonly channel: Channel;
   peer(signal: AbortSignal | undefined): Promise<Peer | undefined>;
+  /** Its connection; undefined: there is none, or it carries no descriptors. */
+  descriptors(signal: AbortSignal | undefined): Promise<Descriptors | undefined>;
   /** Another one has taken its place. */
   readonly retired: boolean;
 }
 
 type LineTo = (url: string, signal: AbortSignal | undefined) => Promise<Line>;
 
+/** One per target, as the gRPC library names where it connects to. */
 interface Lines {
-  readonly to: LineTo;
-  /** The next line to a URL makes its connection anew. */
-  drop(url: string): void;
+  get(target: string, signal: AbortSignal | undefined): Promise<Line>;
+  /** The next line to a target makes its connection anew. */
+  drop(target: string): void;
   close(): void;
 }
 
 /** Lines, and what becomes of them. */
 export interface Ways {
   readonly to: LineTo;
+  readonly sockets: PassedSockets;
   /** Aborted, with the reason, when the line to a URL is lost. */
   loss(url: string): AbortSignal;
   lose(url: string, reason: string): void;
@@ -50,12 +58,15 @@ const LOST_MS = 3_000;
 
 /** With an identity, lines prove it at both ends. */
 export function createWays(identity: IdentitySource | undefined): Ways {
-  const lines = identity ? secureLines(identity) : openLines();
+  const lines: Lines = identity ? createSecureChannels(identity, channelOptions) : openLines();
+  const sockets = createPassedSockets((target) => lines.drop(target));
   const losses = new Map<string, AbortController>();
   /** When, in ms of `performance.now`. */
   const lost = new Map<string, number>();
   return {
-    to: lines.to,
+    to: async (url, signal) =>
+      lines.get(isPassed(url) ? sockets.target(url) : targetOf(url), signal),
+    sockets,
     loss: (url) => {
       const loss = losses.get(url) ?? new AbortController();
       losses.set(url, loss);
@@ -65,7 +76,7 @@ export function createWays(identity: IdentitySource | undefined): Ways {
       losses.get(url)?.abort(new NsmError('unavailable', `${url} ${reason}`));
       losses.delete(url);
       lost.set(url, performance.now());
-      lines.drop(url);
+      lines.drop(targetOf(url));
     },
     isLost: (url) => performance.now() - (lost.get(url) ?? -Infinity) < LOST_MS,
     found: (url) => void lost.delete(url),
@@ -73,32 +84,18 @@ export function createWays(identity: IdentitySource | undefined): Ways {
   };
 }
 
-function secureLines(identity: IdentitySource): Lines {
-  const channels = createSecureChannels(identity, channelOptions);
-  return {
-    to: (url, signal) => channels.get(targetOf(url), signal),
-    drop: (url) => channels.drop(targetOf(url)),
-    close: () => channels.close(),
-  };
-}
-
 function openLines(): Lines {
   const lines = new Map<string, Line & { retired: boolean }>();
-  const peer = async (): Promise<undefined> => undefined;
   return {
-    to: async (url) => {
-      const line = lines.get(url) ?? {
-        channel: new Channel(targetOf(url), ChannelCredentials.createInsecure(), channelOptions),
-        peer,
-        retired: false,
-      };
-      lines.set(url, line);
+    get: async (target) => {
+      const line = lines.get(target) ?? openLine(target);
+      lines.set(target, line);
       return line;
     },
-    drop: (url) => {
-      const dropped = lines.get(url);
+    drop: (target) => {
+      const dropped = lines.get(target);
       if (!dropped) return;
-      lines.delete(url);
+      lines.delete(target);
       dropped.retired = true;
       dropped.channel.close();
     },
@@ -106,5 +103,18 @@ function openLines(): Lines {
       for (const { channel } of lines.values()) channel.close();
       lines.clear();
     },
+  };
+}
+
+function openLine(target: string): Line & { retired: boolean } {
+  const open = ChannelCredentials.createInsecure();
+  const unix = target.startsWith('unix:') ? new OverUnix(open) : undefined;
+  const channel = new Channel(target, unix ?? open, channelOptions);
+  return {
+    channel,
+    retired: false,
+    peer: async () => undefined,
+    descriptors: async (signal) =>
+      unix && (await connected(channel, signal)) === 'ready' ? unix.stream : undefined,
   };
 }

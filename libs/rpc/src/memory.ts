@@ -1,4 +1,5 @@
 import { NsmError } from './error.ts';
+import { createPassedSockets } from './passed-sockets.ts';
 import type {
   CallOptions,
   Client,
@@ -54,6 +55,7 @@ export function createMemoryTransport(): Transport {
       ]);
       return Object.fromEntries(methods) as Client<D>;
     },
+    sockets: createPassedSockets(() => undefined),
     close: () => undefined,
   };
 }
@@ -80,6 +82,7 @@ function incoming(
     signal,
     deadline: options.deadline,
     peer: undefined,
+    descriptors: undefined,
     header: (name) => options.made[name],
     reply: (name, value) => void headers.set(name, value),
   };

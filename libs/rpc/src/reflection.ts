@@ -1,8 +1,9 @@
-import type { CallContext, ServiceDefinition } from 'nice-grpc';
+import type { ServiceDefinition as ServerDefinition } from '@grpc/grpc-js';
+import type { CallContext, ServiceDefinition as ClientDefinition } from 'nice-grpc';
 
-const raw = (bytes: Uint8Array): Uint8Array => bytes;
+const raw = (bytes: Uint8Array): Buffer => Buffer.from(bytes);
 
-const definition = (version: 'v1' | 'v1alpha'): ServiceDefinition => ({
+const definition = (version: 'v1' | 'v1alpha'): ClientDefinition & ServerDefinition => ({
   serverReflectionInfo: {
     path: `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`,
     requestStream: true,

@@ -1,5 +1,6 @@
 import { ErrorInfo, Status } from '@nsm/proto';
-import { ClientError, ServerError, type Metadata } from 'nice-grpc';
+import { Metadata as Trailer, type ServerErrorResponse } from '@grpc/grpc-js';
+import { ClientError, type Metadata } from 'nice-grpc';
 import { errorCodes, NsmError, type ErrorCode } from './error.ts';
 
 const DETAILS = 'grpc-status-details-bin';
@@ -19,8 +20,8 @@ const foreign: Readonly<Record<number, ErrorCode>> = {
 
 const reasonOf = (code: ErrorCode): string => code.toUpperCase().replaceAll('-', '_');
 
-/** The error to throw from a gRPC handler; origin and remedy go into `trailer` as google.rpc.ErrorInfo. */
-export function toStatus(thrown: unknown, hop: string, trailer: Metadata): ServerError {
+/** What a gRPC handler answers when it fails; origin and remedy are in its trailer as google.rpc.ErrorInfo. */
+export function toStatus(thrown: unknown, hop: string): ServerErrorResponse {
   const err = NsmError.from(thrown);
   const metadata: Record<string, string> = { hop: err.hop ?? hop };
   if (err.element !== undefined) metadata['element'] = err.element;
@@ -28,11 +29,15 @@ export function toStatus(thrown: unknown, hop: string, trailer: Metadata): Serve
   if (err.policy !== undefined) metadata['policy'] = err.policy;
   if (err.hint !== undefined) metadata['hint'] = err.hint;
   const info = ErrorInfo.encode({ reason: reasonOf(err.code), domain: DOMAIN, metadata }).finish();
-  const status: number = errorCodes[err.code].status;
+  const code: number = errorCodes[err.code].status;
   const details = [{ typeUrl: INFO_TYPE, value: Buffer.from(info) }];
-  trailer.set(DETAILS, Status.encode({ code: status, message: err.message, details }).finish());
+  const trailer = new Trailer();
+  trailer.set(
+    DETAILS,
+    Buffer.from(Status.encode({ code, message: err.message, details }).finish()),
+  );
   // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- the table holds the numbers of the enum
-  return new ServerError(status, err.message);
+  return Object.assign(new Error(err.message), { code, details: err.message, metadata: trailer });
 }
 
 /** What a gRPC client call threw, as an NsmError with its origin where the other side told it. */

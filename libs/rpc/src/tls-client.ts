@@ -1,7 +1,10 @@
 import { createSecureContext } from 'node:tls';
-import { Channel, ChannelCredentials, connectivityState, type ChannelOptions } from '@grpc/grpc-js';
+import { Channel, ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
+import { connected } from './connected.ts';
+import type { Descriptors } from './descriptors.ts';
 import type { Identity, IdentitySource, Peer } from './identity.ts';
 import { chainOf, contextOptions, peerOf } from './tls-peer.ts';
+import { OverUnix } from './unix-client.ts';
 
 /** How long a channel of an earlier identity is kept for the calls that are just being made, in ms. */
 const RETIRE_MS = 5_000;
@@ -11,6 +14,8 @@ interface SecureChannel {
   readonly channel: Channel;
   /** Who answers; waits for the connection. Undefined where none could be made: the call itself then says why. */
   peer(signal: AbortSignal | undefined): Promise<Peer | undefined>;
+  /** Its connection, likewise; undefined too where it carries no descriptors. */
+  descriptors(signal: AbortSignal | undefined): Promise<Descriptors | undefined>;
   /** Another identity has taken its place. */
   readonly retired: boolean;
 }
@@ -70,7 +75,7 @@ function makeChannel(
 ): SecureChannel & { retired: boolean } {
   /** Who has answered, the last one at the end. */
   const peers: Peer[] = [];
-  const credentials = ChannelCredentials.createFromSecureContext(
+  const secure = ChannelCredentials.createFromSecureContext(
     createSecureContext(contextOptions(identity)),
     {
       // Called for every connection, once TLS has checked the chain.
@@ -86,7 +91,8 @@ function makeChannel(
       },
     },
   );
-  const channel = new Channel(target, credentials, {
+  const unix = target.startsWith('unix:') ? new OverUnix(secure) : undefined;
+  const channel = new Channel(target, unix ?? secure, {
     ...options,
     // Only what a server has not begun with is sent again: it may just be changing its certificate.
     'grpc.enable_retries': 1,
@@ -98,31 +104,7 @@ function makeChannel(
     retired: false,
     peer: async (signal) =>
       (await connected(channel, signal)) === 'ready' ? peers.at(-1) : undefined,
+    descriptors: async (signal) =>
+      unix && (await connected(channel, signal)) === 'ready' ? unix.stream : undefined,
   };
-}
-
-/** Waits until a channel has a connection, has failed to make one, or `until` has passed (ms since 1970). */
-export async function connected(
-  channel: Channel,
-  signal: AbortSignal | undefined,
-  until = Infinity,
-): Promise<'ready' | 'failed' | 'late'> {
-  for (;;) {
-    const state = channel.getConnectivityState(true);
-    if (state === connectivityState.READY) return 'ready';
-    if (state === connectivityState.TRANSIENT_FAILURE || state === connectivityState.SHUTDOWN)
-      return 'failed';
-    const changed = Promise.withResolvers<'late' | undefined>();
-    const stop = (): void => changed.reject(signal?.reason);
-    signal?.addEventListener('abort', stop, { once: true });
-    try {
-      signal?.throwIfAborted();
-      channel.watchConnectivityState(state, until, (late) =>
-        late ? changed.resolve('late') : changed.resolve(undefined),
-      );
-      if ((await changed.promise) === 'late') return 'late';
-    } finally {
-      signal?.removeEventListener('abort', stop);
-    }
-  }
 }

@@ -1,10 +1,12 @@
 import type { X509Certificate } from 'node:crypto';
 import type { ServerHttp2Session } from 'node:http2';
-import type { TLSSocket } from 'node:tls';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { createServer, type Server as TlsServer, type TLSSocket } from 'node:tls';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { NsmError } from './error.ts';
 import type { Identity, IdentitySource, Peer } from './identity.ts';
 import { contextOptions, peerOf } from './tls-peer.ts';
+import { sessionOf, standsOn, type UnixStream } from './unix-stream.ts';
 
 /** Credentials of a server that proves itself, asks its clients to, and changes its certificate while it serves. */
 class MutualTls extends ServerCredentials {
@@ -27,10 +29,10 @@ class MutualTls extends ServerCredentials {
 /** The TLS side of one server. */
 export interface SecureServer {
   readonly credentials: ServerCredentials;
-  /** A word for the connection a call came on, which `peer` understands. */
-  connectionOf(call: object): string;
-  /** Who is at the other end. @throws NsmError unauthenticated */
-  peer(connection: string): Peer;
+  /** Who is at the other end of the connection a call came on. @throws NsmError unauthenticated */
+  peer(call: object): Peer;
+  /** Makes TLS handshakes on streams; calls back with each socket that has one behind it. */
+  handshakes(onSocket: (socket: TLSSocket) => void): (stream: UnixStream) => void;
   close(): void;
 }
 
@@ -42,56 +44,74 @@ export async function secureServer(
   let identity = await source.current();
   let before = identity;
   const credentials = new MutualTls(identity, handshakeMs);
-  const sessions = new Map<string, { session: ServerHttp2Session; peer: Peer | Error }>();
-  const names = new WeakMap<ServerHttp2Session, string>();
-  let next = 0;
+  const sessions = new Map<ServerHttp2Session, Peer | Error>();
+  const tls = new Set<TlsServer>();
   const unfollow = source.onChange((now) => {
     before = identity;
     identity = now;
     credentials.renew(now);
+    for (const server of tls) server.setSecureContext(contextOptions(now));
     // Our tokens shall match the certificate a client sees: new calls come on new connections, streams go on.
-    for (const { session } of sessions.values()) session.close();
+    for (const session of sessions.keys()) session.close();
   });
-  const enter = (session: ServerHttp2Session): string => {
-    const name = String((next += 1));
-    names.set(session, name);
+  const enter = (session: ServerHttp2Session): Peer | Error => {
     const certificate = (session.socket as TLSSocket).getX509Certificate();
     const shown = [identity, before].find(
       ({ certificates: [leaf] }) => leaf.fingerprint256 === certificate?.fingerprint256,
     );
-    sessions.set(name, { session, peer: believed(session, identity, shown) });
-    session.once('close', () => sessions.delete(name));
+    const peer = believed(session, identity, shown);
+    sessions.set(session, peer);
+    session.once('close', () => sessions.delete(session));
     // Its handshake was before the last renewal, its first call is after it.
     if (shown !== identity) session.close();
-    return name;
+    return peer;
   };
   return {
     credentials,
-    connectionOf: (call) => {
+    peer: (call) => {
       const session = sessionOf(call);
-      return session ? (names.get(session) ?? enter(session)) : '';
-    },
-    peer: (connection) => {
-      const peer = sessions.get(connection)?.peer;
+      const peer = session && (sessions.get(session) ?? enter(session));
       if (peer && !Error.isError(peer)) return peer;
       throw new NsmError(
         'unauthenticated',
         peer?.message ?? 'the connection of the call has ended',
       );
     },
+    handshakes: (onSocket) => {
+      const { server, handshake } = handshakes(identity, handshakeMs, onSocket);
+      tls.add(server);
+      return handshake;
+    },
     close: unfollow,
   };
 }
 
-/** What the library makes of a call, and interceptors wrap. */
-interface LibraryCall {
-  readonly stream?: { readonly session?: ServerHttp2Session };
-  readonly nextCall?: LibraryCall;
+/** A TLS server that never listens: it is handed its connections. */
+function handshakes(
+  identity: Identity,
+  handshakeTimeout: number,
+  onSocket: (socket: TLSSocket) => void,
+): { server: TlsServer; handshake: (stream: UnixStream) => void } {
+  const server = createServer({
+    ...contextOptions(identity),
+    requestCert: true,
+    rejectUnauthorized: true,
+    handshakeTimeout,
+    ALPNProtocols: ['h2'],
+  });
+  // A socket does not tell what it stands on; what happens to it happens in the context it was made in.
+  const below = new AsyncLocalStorage<UnixStream>();
+  server.on('secureConnection', (socket) => {
+    const stream = below.getStore();
+    if (stream) standsOn(socket, stream);
+    socket.on('error', () => undefined); // the session says so
+    onSocket(socket);
+  });
+  return {
+    server,
+    handshake: (stream) => below.run(stream, () => void server.emit('connection', stream)),
+  };
 }
-
-/** The library tells a handler no more than the leaf certificate; its call holds the stream, and that the connection. */
-const sessionOf = ({ stream, nextCall }: LibraryCall): ServerHttp2Session | undefined =>
-  nextCall ? sessionOf(nextCall) : stream?.session;
 
 function believed(
   session: ServerHttp2Session,

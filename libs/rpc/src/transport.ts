@@ -1,4 +1,7 @@
+import type { Descriptors } from './descriptors.ts';
 import type { Peer } from './identity.ts';
+import type { PassedSockets } from './passed-sockets.ts';
+
 /** A protobuf message type as ts-proto generates it. */
 interface Codec {
   encode(message: never): { finish(): Uint8Array };
@@ -31,6 +34,8 @@ export interface ServerContext {
   readonly deadline: number | undefined;
   /** Who calls; undefined where connections are not authenticated. */
   readonly peer: Peer | undefined;
+  /** What goes beside the messages of this connection; undefined where nothing can. */
+  readonly descriptors: Descriptors | undefined;
   /** The last value of a request header, by its lower-case name. */
   header(name: string): string | undefined;
   /** Sets an initial header of the response; it is sent before the first message. */
@@ -54,6 +59,11 @@ export interface CallOptions {
    * same URL then fail as unavailable, and the next one makes a connection anew. @default false
    */
   readonly keepalive?: boolean | undefined;
+  /**
+   * Called once with the connection the call is about to be made on, to send descriptors ahead of the request and to take those that
+   * come with the answer; undefined where the connection can carry none.
+   */
+  readonly onConnection?: ((descriptors: Descriptors | undefined) => void) | undefined;
   /** Called once with the initial headers of the response. */
   readonly onHeaders?: ((header: (name: string) => string | undefined) => void) | undefined;
 }
@@ -120,6 +130,8 @@ export interface Listener {
 /** Makes clients; connections are shared per URL and kept. */
 export interface Dialer {
   client<D extends ServiceDefinition>(definition: D, url: string): Client<D>;
+  /** Sockets that are dialled by their descriptors. */
+  readonly sockets: PassedSockets;
   /** Cuts all connections. */
   close(): void;
 }

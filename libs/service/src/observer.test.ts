@@ -28,6 +28,7 @@ test('is for admins where callers prove who they are', async () => {
     const context = {
       signal: new AbortController().signal,
       deadline: undefined,
+      descriptors: undefined,
       peer: { spiffeId: `spiffe://nsm.test/${name}` } as Peer,
       header: () => undefined,
       reply: () => undefined,

@@ -1,0 +1,96 @@
+import { closeSync, fstatSync } from 'node:fs';
+
+/** How long a descriptor that nobody asked for is kept: its message may be on the way, or have been given up. */
+const UNCLAIMED_MS = 5_000;
+/** How many such descriptors one connection may leave with us. */
+const MAX_UNCLAIMED = 256;
+
+interface Entry {
+  readonly fd: number;
+  /** How often it has come and was not taken. */
+  copies: number;
+  readonly timer: NodeJS.Timeout;
+}
+
+/**
+ * The descriptors that came over one connection, by the `inode://<dev>/<ino>` of their files. One that is taken is the taker's, and
+ * one that nobody takes is closed soon: a descriptor keeps a namespace alive.
+ */
+export class ReceivedDescriptors {
+  readonly #entries = new Map<string, Entry>();
+  readonly #waiting = new Map<string, Set<() => void>>();
+  #ended = false;
+
+  /** Takes over a descriptor that has just come. */
+  put(fd: number): void {
+    const key = keyOf(fd);
+    const known = this.#entries.get(key);
+    if (known) {
+      known.copies += 1;
+      known.timer.refresh();
+    }
+    if (known || this.#ended || this.#entries.size >= MAX_UNCLAIMED) {
+      closeSync(fd);
+      return;
+    }
+    const timer = setTimeout(() => this.#drop(key), UNCLAIMED_MS);
+    timer.unref();
+    this.#entries.set(key, { fd, copies: 1, timer });
+    for (const wake of this.#waiting.get(key) ?? []) wake();
+  }
+
+  /** Gives one away; the taker closes it. Undefined: none has come. */
+  take(key: string, duplicate: (fd: number) => number): number | undefined {
+    const entry = this.#entries.get(key);
+    if (!entry) return undefined;
+    entry.copies -= 1;
+    if (entry.copies > 0) return duplicate(entry.fd);
+    this.#entries.delete(key);
+    clearTimeout(entry.timer);
+    return entry.fd;
+  }
+
+  /** Resolves when one has come that may be taken, or the connection has ended; rejects when the signal is aborted. */
+  async arrival(key: string, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (this.#ended || this.#entries.has(key)) return;
+    const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+    const wake = (): void => resolve(undefined);
+    const stop = (): void => reject(signal.reason);
+    const others = this.#waiting.get(key) ?? new Set();
+    this.#waiting.set(key, others.add(wake));
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      await promise;
+    } finally {
+      signal.removeEventListener('abort', stop);
+      others.delete(wake);
+      if (others.size === 0 && this.#waiting.get(key) === others) this.#waiting.delete(key);
+    }
+  }
+
+  /** Whether the connection that brings them has ended. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Closes what nobody has taken. */
+  close(): void {
+    this.#ended = true;
+    for (const key of [...this.#entries.keys()]) this.#drop(key);
+    for (const wakes of this.#waiting.values()) for (const wake of wakes) wake();
+  }
+
+  #drop(key: string): void {
+    const entry = this.#entries.get(key);
+    if (!entry) return;
+    this.#entries.delete(key);
+    clearTimeout(entry.timer);
+    closeSync(entry.fd);
+  }
+}
+
+const keyOf = (fd: number): string => {
+  const { dev, ino } = fstatSync(fd, { bigint: true });
+  return `inode://${dev}/${ino}`;
+};
