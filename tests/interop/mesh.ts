@@ -80,7 +80,6 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
     logFolder,
     env: ({ program }) => ({
       ...(program === 'nsc' && { NSM_MAX_TOKEN_LIFETIME: `${CLIENT_TOKEN_MS}ms` }),
-      NSM_PASS_SOCKETS: 'false',
     }),
   }).catch((thrown: unknown) => {
     rmSync(stateRoot, { recursive: true, force: true });

@@ -1,6 +1,6 @@
 import type { BaseCall, Element, Next } from '@nsm/chain';
 import type { Token } from '@nsm/identity';
-import type { Peer } from '@nsm/rpc';
+import type { Descriptors, Peer } from '@nsm/rpc';
 import type { Entry } from './kind.ts';
 import type { RegistryPath } from './registry-path.ts';
 
@@ -12,6 +12,8 @@ export interface RegistryCall<T extends Entry> extends BaseCall {
   readonly path: RegistryPath;
   /** Who calls, as its connection proves it; undefined where connections prove nothing. */
   readonly peer?: Peer | undefined;
+  /** What goes beside the messages of the caller's connection; undefined where nothing can. */
+  readonly descriptors?: Descriptors | undefined;
   /** The caller's token; undefined: none came. */
   readonly token: Token | undefined;
   /** This hop's token for the caller; set by update-path. */

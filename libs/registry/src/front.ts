@@ -2,7 +2,7 @@ import { chain, type Clock, type Trace } from '@nsm/chain';
 import type { TokenSource } from '@nsm/identity';
 import type { Policies } from '@nsm/policy';
 import type { NetworkServiceEndpoint } from '@nsm/proto';
-import { NsmError, type Service } from '@nsm/rpc';
+import { NsmError, type PassedSockets, type Service } from '@nsm/rpc';
 import { createRegistryCache, type KindCache, type RegistryCache } from './cache.ts';
 import type { RegistryElement } from './call.ts';
 import { ATTEMPT_MS, type RegistryClient } from './client.ts';
@@ -11,6 +11,7 @@ import { authorize } from './elements/authorize.ts';
 import { checkEndpoint, checkService } from './elements/check-entry.ts';
 import { expire, expiryOf } from './elements/expire.ts';
 import { localBypass, localView, type LocalUrls } from './elements/local-bypass.ts';
+import { receiveSocket } from './elements/receive-socket.ts';
 import { registerAbove, type RegisterAbove } from './elements/register-above.ts';
 import { updatePath } from './elements/update-path.ts';
 import type { Find } from './find.ts';
@@ -28,7 +29,9 @@ export interface RegistryFrontOptions {
   readonly clock: Clock;
   /** How long an endpoint lasts without a refresh at most, in ms; default a minute. */
   readonly expirePeriodMs?: number;
-  /** Run on endpoints before the URL is exchanged: descriptor passing, labels. */
+  /** Where the sockets of endpoints are that came as descriptors. @default they are not taken */
+  readonly sockets?: PassedSockets | undefined;
+  /** Run on endpoints before the URL is exchanged: labels. */
   readonly endpointElements?: readonly RegistryElement<NetworkServiceEndpoint>[];
   /** Who may register and unregister what. */
   readonly policies: Policies;
@@ -91,6 +94,7 @@ export function serveRegistryFront(options: RegistryFrontOptions): RegistryFront
       onExpired: (name, error) => onEvent?.({ event: 'expired', name, error }),
     }),
     ...(options.endpointElements ?? []),
+    ...(options.sockets ? [receiveSocket(options.sockets)] : []),
     localBypass(urls, publicUrl),
     endpointAbove.element,
   );
@@ -125,6 +129,7 @@ export function serveRegistryFront(options: RegistryFrontOptions): RegistryFront
         chain: endpointChain,
         find: findIn(cache.endpoints, (change) => localView(urls, publicUrl, change)),
       },
+      sockets: options.sockets,
       now: () => clock.now(),
       stopping: stopping.signal,
       onOutcome: options.onOutcome,

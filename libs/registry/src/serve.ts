@@ -7,7 +7,15 @@ import {
   NetworkServiceEndpointRegistryDefinition,
   NetworkServiceRegistryDefinition,
 } from '@nsm/proto';
-import { namingElements, NsmError, service, type ServerContext, type Service } from '@nsm/rpc';
+import {
+  isPassed,
+  namingElements,
+  NsmError,
+  service,
+  type PassedSockets,
+  type ServerContext,
+  type Service,
+} from '@nsm/rpc';
 import { answer, type RegistryCall, type RegistryElement } from './call.ts';
 import type { Change } from './feed.ts';
 import type { Find } from './find.ts';
@@ -32,6 +40,8 @@ export interface RegistryOutcome {
 export interface ServeRegistryOptions {
   readonly services: RegistryHalf<NetworkService>;
   readonly endpoints: RegistryHalf<NetworkServiceEndpoint>;
+  /** Where the sockets of endpoints are, to be sent on with what is found (contract 4.9). @default nowhere */
+  readonly sockets?: PassedSockets | undefined;
   /** ms, from any origin. */
   readonly now: () => number;
   /** Aborted when the process stops: open watches then end with OK. */
@@ -65,8 +75,12 @@ export function serveRegistry(options: ServeRegistryOptions): Service[] {
       },
       find: async function* ({ networkServiceEndpoint, watch }, context) {
         const query = networkServiceEndpoint ?? NetworkServiceEndpoint.create();
-        for await (const { entry, deleted } of endpoints.find(query, watch, context))
+        const { descriptors } = context;
+        for await (const { entry, deleted } of endpoints.find(query, watch, context)) {
+          if (descriptors && !deleted && isPassed(entry.url))
+            options.sockets?.send(entry.url, descriptors);
           yield { networkServiceEndpoint: entry, deleted };
+        }
       },
     }),
   ];
@@ -86,13 +100,14 @@ function half<T extends Entry>(
       const outcome = { op, kind, name: entry.name };
       try {
         const header = context.header(PATH_HEADER);
-        const { signal, deadline, peer } = context;
+        const { signal, deadline, peer, descriptors } = context;
         const result = await chain.run(
           {
             op,
             entry,
             path: header === undefined ? emptyPath : parsePath(header),
             peer,
+            descriptors,
             token: tokenFrom((name) => context.header(name)),
             own: undefined,
             deadline,

@@ -4,7 +4,7 @@ import {
   type NetworkService,
   type NetworkServiceEndpoint,
 } from '@nsm/proto';
-import type { CallOptions, Dialer } from '@nsm/rpc';
+import { isPassed, type CallOptions, type Descriptors, type Dialer } from '@nsm/rpc';
 import type { Change } from './feed.ts';
 import type { Entry } from './kind.ts';
 
@@ -31,15 +31,50 @@ export function serviceWire(dialer: Dialer, url: string): Wire<NetworkService> {
 
 export function endpointWire(dialer: Dialer, url: string): Wire<NetworkServiceEndpoint> {
   const client = dialer.client(NetworkServiceEndpointRegistryDefinition, url);
+  const sockets = followSockets(dialer.sockets);
   return {
     register: (entry, options) => client.register(entry, options),
     unregister: async (entry, options) => {
       await client.unregister(entry, options);
     },
     find: async function* (networkServiceEndpoint, watch, options) {
-      for await (const found of client.find({ networkServiceEndpoint, watch }, options)) {
+      let line: Descriptors | undefined;
+      const onConnection = (descriptors: Descriptors | undefined): void =>
+        void (line = descriptors);
+      for await (const found of client.find(
+        { networkServiceEndpoint, watch },
+        { ...options, onConnection },
+      )) {
         const entry = found.networkServiceEndpoint;
-        if (entry) yield { entry, deleted: found.deleted };
+        if (!entry) continue;
+        await sockets.follow({ entry, deleted: found.deleted }, line);
+        yield { entry, deleted: found.deleted };
+      }
+    },
+  };
+}
+
+/** Holds the sockets of the endpoints that are found, by name, until they are gone or have another one. */
+function followSockets(sockets: Dialer['sockets']) {
+  const held = new Map<string, { url: string; release: () => void }>();
+  return {
+    follow: async (
+      { entry, deleted }: Change<NetworkServiceEndpoint>,
+      descriptors: Descriptors | undefined,
+    ): Promise<void> => {
+      const { name, url } = entry;
+      const before = held.get(name);
+      // It is sent with every answer; what is not taken is closed.
+      if (before?.url === url && !deleted) return;
+      held.delete(name);
+      try {
+        if (deleted || !isPassed(url)) return;
+        const release = await sockets.receive(url, descriptors, new AbortController().signal);
+        held.set(name, { url, release });
+      } catch {
+        // Whoever dials it hears that it has not come.
+      } finally {
+        before?.release();
       }
     },
   };
