@@ -1,6 +1,7 @@
 import { tokenHeaders } from '@nsm/identity';
 import { NetworkServiceRequest } from '@nsm/proto';
 import type { CallOptions, HeadersFor } from '@nsm/rpc';
+import { showNetns } from './show-netns.ts';
 import type { World } from './world.ts';
 
 type Partially = Parameters<typeof NetworkServiceRequest.fromPartial>[0];
@@ -37,8 +38,12 @@ export const direct = (world: World, node: string) => ({
     world.manager(node).request(request, {
       headers: clientHeaders(world),
       deadline: Date.now() + 10_000,
+      onConnection: showNetns(request.connection, request.mechanismPreferences),
       ...options,
     }),
   close: async (connection: Parameters<ReturnType<World['manager']>['close']>[0]) =>
-    world.manager(node).close(connection, { headers: clientHeaders(world) }),
+    world.manager(node).close(connection, {
+      headers: clientHeaders(world),
+      onConnection: showNetns(connection),
+    }),
 });

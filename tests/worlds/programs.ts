@@ -59,6 +59,7 @@ export const programs: Readonly<Record<Exclude<Program, 'identity'>, Start>> = {
       ownUrl: config.NSM_LISTEN_ON.find((url) => url.startsWith('tcp:')) ?? '',
       labels: { nodeName: config.NODE_NAME },
       excluded: () => [],
+      netnsProof: 'lookup',
       expirePeriodMs: config.NSM_EXPIRE_PERIOD,
       trace: mesh.trace,
     });
@@ -88,6 +89,7 @@ export const programs: Readonly<Record<Exclude<Program, 'identity'>, Start>> = {
       },
       // Its devices are processes, which a world within one process has none of.
       wireguard: undefined,
+      netnsProof: 'lookup',
       mechanismPriority: config.NSM_MECHANISM_PRIORITY,
       underlayMtu: UNDERLAY_MTU,
       managerUrl: config.NSM_CONNECT_TO,

@@ -167,6 +167,7 @@ export async function startSecure(): Promise<Secure> {
       ownUrl: `tcp://${name}:5001`,
       labels: {},
       excluded: () => [],
+      netnsProof: 'lookup',
       expirePeriodMs: MINUTE,
     });
     const listener = await transport.serve(unix(name), name, manager.services);
@@ -196,6 +197,7 @@ export async function startSecure(): Promise<Secure> {
       vnis: createVnis(Math.random),
     },
     wireguard: undefined,
+    netnsProof: 'lookup',
     mechanismPriority: [],
     underlayMtu: 1_500,
     managerUrl: unix('manager'),

@@ -1,7 +1,7 @@
 import type { BaseCall, Element, Next } from '@nsm/chain';
 import type { Token } from '@nsm/identity';
 import type { Connection, Mechanism, NetworkServiceEndpoint } from '@nsm/proto';
-import type { Peer } from '@nsm/rpc';
+import type { Descriptors, Peer } from '@nsm/rpc';
 
 /** Where a request goes next. */
 export interface Target {
@@ -20,6 +20,10 @@ export interface Call extends BaseCall {
   readonly preferences: readonly Mechanism[];
   /** Who calls, as its connection proves it; undefined where connections prove nothing. */
   readonly peer?: Peer | undefined;
+  /** What goes beside the messages of the caller's connection; undefined where nothing can. */
+  readonly descriptors?: Descriptors | undefined;
+  /** Takes over a descriptor of a namespace until the call has ended; set by receive-netns. */
+  readonly holdNetns?: (url: string, fd: number) => void;
   /** The token that came with the call; undefined: none came. */
   readonly token: Token | undefined;
   /** When the caller stops waiting, in ms since 1970; undefined: never. */

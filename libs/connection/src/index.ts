@@ -21,7 +21,9 @@ export { kernelMechanism, noopMechanism } from './elements/kernel-mechanism.ts';
 export { lifecycle } from './elements/lifecycle.ts';
 export { policyRoute } from './elements/policy-route.ts';
 export { mechanisms, refusedMechanism } from './elements/mechanisms.ts';
+export { receiveNetns } from './elements/receive-netns.ts';
 export { roundRobin } from './elements/round-robin.ts';
+export { sendNetns } from './elements/send-netns.ts';
 export { translate } from './elements/translate.ts';
 export { trimPath } from './elements/trim-path.ts';
 export { updatePath } from './elements/update-path.ts';
@@ -49,10 +51,13 @@ export {
   SUPPORTS_VLAN,
   WIREGUARD,
 } from './mechanism.ts';
+export { createNamespaces, namespacesIn, ownNamespace, sendNamespaces } from './namespaces.ts';
+export type { Namespaces } from './namespaces.ts';
 export { ownNetns } from './own-netns.ts';
 export { firstExpiry, ownSegment, pathOf } from './path.ts';
 export { createPeers } from './peers.ts';
 export type { Peers } from './peers.ts';
+export type { NetnsProof } from './prove-netns.ts';
 export { formatRequestUrl, interfaceFault, parseRequestUrl } from './request-url.ts';
 export type { RequestUrl } from './request-url.ts';
 export { selects } from './selector.ts';

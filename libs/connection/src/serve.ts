@@ -57,13 +57,14 @@ export function serveConnections({
   ): Promise<Connection> => {
     const started = now();
     const token = tokenFrom((name) => context.header(name));
-    const { signal, deadline, peer } = context;
+    const { signal, deadline, peer, descriptors } = context;
     const scope = new Scope();
     const call: Call = {
       op,
       connection,
       preferences,
       peer,
+      descriptors,
       token,
       deadline,
       signal,

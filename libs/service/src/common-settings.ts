@@ -16,3 +16,12 @@ export const commonSettings = {
   ),
   ...telemetrySettings,
 };
+
+export const netnsProof = choice(
+  {
+    fallback: 'descriptor',
+    help: 'what has to be shown of a network namespace that is named: descriptor, one of it over the unix socket or to live there; lookup, nothing',
+  },
+  'descriptor',
+  'lookup',
+);

@@ -24,7 +24,7 @@ export {
 } from './settings.ts';
 export type { Setting, Settings, Values } from './settings.ts';
 export { provenSettings } from './proven-settings.ts';
-export { commonSettings, tokenLifetime } from './common-settings.ts';
+export { commonSettings, netnsProof, tokenLifetime } from './common-settings.ts';
 export {
   countRequests,
   logUndoFailure,

@@ -15,6 +15,7 @@ import {
   lifecycle,
   LOCAL,
   mechanisms,
+  receiveNetns,
   refusedMechanism,
   REMOTE,
   roundRobin,
@@ -35,6 +36,8 @@ import {
   type Call,
   type ConnectionElement,
   type Connections,
+  type Namespaces,
+  type NetnsProof,
   type Networks,
   type Peers,
   type Tunnel,
@@ -62,6 +65,10 @@ export interface ForwarderDeps {
   readonly dialer: Dialer;
   readonly peers: Peers;
   readonly discovery: Discovery;
+  /** What callers and endpoints have to show of a namespace they name. */
+  readonly netnsProof: NetnsProof;
+  /** Of the calls under way. */
+  readonly namespaces: Namespaces;
   readonly datapath: Pick<Datapath, 'ensure' | 'remove'>;
   /** Our end of tunnels; undefined: wires stay on this node. */
   readonly tunnel: Tunnel | undefined;
@@ -87,6 +94,7 @@ export const forwarderChain = (d: ForwarderDeps): ConnectionElement => {
   const { tunnel, wireguard, networks, noIpsec = NO_IPSEC, noWireguard = NO_WIREGUARD } = d;
   return chain(
     validate(d.maxPath), // nothing malformed gets any further
+    receiveNetns({ namespaces: d.namespaces, proof: d.netnsProof }), // held until the kernel has been asked
     updatePath(d.name, d.newId), // from here on the id is this hop's own
     updateToken(d.tokens), // needs the index of our segment
     authorize(d), // judges the tokens, of closes too, before anything is done

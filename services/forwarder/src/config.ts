@@ -1,4 +1,4 @@
-import { integer, list, map, text, tokenLifetime, url } from '@nsm/service';
+import { integer, list, map, netnsProof, text, tokenLifetime, url } from '@nsm/service';
 
 /** Contract 7.3 and 7.4. */
 export const settings = {
@@ -42,6 +42,7 @@ export const settings = {
     fallback: 'wireguard-go',
     help: 'the program of WireGuard tunnels: a name in PATH, or a path',
   }),
+  NSM_NETNS_PROOF: netnsProof,
   NSM_MECHANISM_PRIORITY: list({
     fallback: '',
     help: 'mechanism types, preferred ones first, for example WIREGUARD,VXLAN',

@@ -1,5 +1,6 @@
 import {
   createConnections,
+  createNamespaces,
   createPeers,
   createRepair,
   serveConnections,
@@ -24,7 +25,7 @@ import { startSweep } from './sweep.ts';
 
 export interface ForwarderOptions extends Omit<
   ForwarderDeps,
-  'connections' | 'dialer' | 'discovery' | 'peers' | 'datapath'
+  'connections' | 'dialer' | 'discovery' | 'namespaces' | 'peers' | 'datapath'
 > {
   readonly datapath: Pick<Datapath, 'ensure' | 'remove' | 'census' | 'discard' | 'watch'>;
   /** Within which every client refreshes its wires, in ms. */
@@ -120,6 +121,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     peers,
     dialer: transport,
     discovery: discoveryOf(cache),
+    namespaces: createNamespaces(),
   });
   let stopSweep = (): void => undefined;
   let keeper: ReturnType<typeof keepRegistered> | undefined;

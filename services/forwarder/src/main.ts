@@ -59,6 +59,7 @@ await main('forwarder', settings, async (config, runtime) => {
     wireguard: wireguard.tunnel,
     noWireguard: wireguard.why,
     noIpsec: whyNoIpsec(),
+    netnsProof: config.NSM_NETNS_PROOF,
     mechanismPriority: config.NSM_MECHANISM_PRIORITY,
     // What a tunnel's own address allows is part of what its ends agree on.
     underlayMtu: Math.max(...addresses.map(({ underlayMtu: mtu }) => mtu), first ? 0 : LOCAL_MTU),

@@ -3,6 +3,7 @@ import {
   connect,
   followNextHop,
   lifecycle,
+  ownNamespace,
   updatePath,
   updateToken,
   type ConnectionElement,
@@ -24,6 +25,8 @@ export interface NscDeps {
   readonly peers: Peers;
   /** The manager of this node. */
   readonly managerUrl: string;
+  /** The namespace interfaces are made in: inode://dev/ino. */
+  readonly netns: string;
 }
 
 /** What a client does: it is the origin of the path, and asks the manager of its node. */
@@ -34,7 +37,7 @@ export const nscChain = (d: NscDeps): ConnectionElement =>
     lifecycle(d.connections), // one queue and one scope per wire: a close of ours unwinds to a Close at the manager
     toManager(d.managerUrl),
     followNextHop(d.peers), // hears what becomes of it there
-    connect(d), // holds "close at the manager" with the answer it got
+    connect({ ...d, namespaces: ownNamespace(d.netns) }), // holds "close at the manager" with the answer it got
   );
 
 const toManager = (url: string): ConnectionElement => ({

@@ -7,7 +7,9 @@ import {
   lifecycle,
   mechanisms,
   noopMechanism,
+  ownNamespace,
   policyRoute,
+  sendNetns,
   trimPath,
   updatePath,
   updateToken,
@@ -50,6 +52,7 @@ export const nseChain = (d: NseDeps): ConnectionElement =>
     expire(d.connections, d.clock), // closes what is not refreshed in time
     ipam({ groups: d.pools, polite: d.polite }), // a pair of addresses from each group
     policyRoute(d.policyRoutes ?? (() => [])), // what the client shall send through us, besides the addresses
+    sendNetns(ownNamespace(d.netns)), // proves that it is
     mechanisms(kernelMechanism(d), noopMechanism('LOCAL'), noopMechanism('REMOTE')), // our interface, in our namespace
     trimPath(), // the path ends here
   );

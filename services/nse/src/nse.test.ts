@@ -5,7 +5,7 @@ import { parseGroups } from './config.ts';
 
 test('the chain of an endpoint, in order', () => {
   expect(nseChain({} as NseDeps).name).toMatchInlineSnapshot(
-    `"validate > update-path > update-token > authorize > lifecycle > expire > ipam > policy-route > mechanisms > trim-path"`,
+    `"validate > update-path > update-token > authorize > lifecycle > expire > ipam > policy-route > send-netns > mechanisms > trim-path"`,
   );
 });
 

@@ -9,11 +9,14 @@ import {
   expire,
   followNextHop,
   lifecycle,
+  receiveNetns,
   updatePath,
   updateToken,
   validate,
   type ConnectionElement,
   type Connections,
+  type Namespaces,
+  type NetnsProof,
   type Peers,
 } from '@nsm/connection';
 import type { TokenSource } from '@nsm/identity';
@@ -39,6 +42,10 @@ export interface NsmgrDeps {
   readonly ownUrl: string;
   /** Labels that say where clients of this node are. */
   readonly labels: Readonly<Record<string, string>>;
+  /** What clients have to show of a namespace they name. */
+  readonly netnsProof: NetnsProof;
+  /** Of the calls under way. */
+  readonly namespaces: Namespaces;
   readonly excluded: () => readonly string[];
 }
 
@@ -49,6 +56,7 @@ const AT_ONCE = 32;
 export const nsmgrChain = (d: NsmgrDeps): ConnectionElement =>
   chain(
     validate(d.maxPath), // nothing malformed gets any further
+    receiveNetns({ namespaces: d.namespaces, proof: d.netnsProof }), // asks the origin of a path, which has no segment of ours yet
     updatePath(d.name, d.newId), // from here on the id is this hop's own
     updateToken(d.tokens), // needs the index of our segment
     authorize(d), // judges the tokens, of closes too, before anything is done

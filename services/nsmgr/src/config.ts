@@ -1,4 +1,4 @@
-import { duration, text, tokenLifetime, url, urls } from '@nsm/service';
+import { duration, netnsProof, text, tokenLifetime, url, urls } from '@nsm/service';
 
 /** Contract 7.2. */
 export const settings = {
@@ -21,6 +21,7 @@ export const settings = {
     fallback: '/var/lib/networkservicemesh/config/excluded_prefixes.yaml',
     help: 'YAML file with a list `prefixes` that endpoints shall not use; read again when it changes, may be missing',
   }),
+  NSM_NETNS_PROOF: netnsProof,
   NODE_NAME: text({ fallback: '', help: 'label nodeName for clients and endpoints of this node' }),
   POD_NAME: text({ fallback: '', help: 'label podName, likewise' }),
   CLUSTER_NAME: text({ fallback: '', help: 'label clusterName, likewise' }),

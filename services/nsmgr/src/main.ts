@@ -25,6 +25,7 @@ await main('nsmgr', settings, async (config, runtime) => {
     policies: runtime.policies,
     maxPath: runtime.maxPath,
     registryUrl: config.NSM_REGISTRY_URL,
+    netnsProof: config.NSM_NETNS_PROOF,
     forwarderService: config.NSM_FORWARDER_NETWORK_SERVICE_NAME,
     ownUrl: publicUrl(config.NSM_LISTEN_ON),
     labels: placeLabels(config),

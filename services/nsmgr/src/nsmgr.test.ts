@@ -8,7 +8,7 @@ import { publicUrl } from './public-url.ts';
 
 test('the chain of a manager, in order', () => {
   expect(nsmgrChain({} as NsmgrDeps).name).toMatchInlineSnapshot(
-    `"validate > update-path > update-token > authorize > lifecycle > expire > admit > client-info > excluded-prefixes > discover-forwarder > follow-next-hop > connect"`,
+    `"validate > receive-netns > update-path > update-token > authorize > lifecycle > expire > admit > client-info > excluded-prefixes > discover-forwarder > follow-next-hop > connect"`,
   );
 });
 

@@ -3,6 +3,7 @@ import {
   askForRefresh,
   connectionNews,
   createConnections,
+  createNamespaces,
   createPeers,
   serveConnections,
   type ConnectionNews,
@@ -23,7 +24,7 @@ import { monitorServices } from './service-monitor.ts';
 
 export interface NsmgrOptions extends Omit<
   NsmgrDeps,
-  'connections' | 'dialer' | 'discovery' | 'peers'
+  'connections' | 'dialer' | 'discovery' | 'namespaces' | 'peers'
 > {
   readonly transport: Transport;
   readonly registryUrl: string;
@@ -69,6 +70,7 @@ export function createNsmgr(options: NsmgrOptions): Nsmgr {
     maxPath: options.maxPath,
     clock,
     expirePeriodMs: options.expirePeriodMs,
+    sockets: transport.sockets,
     endpointElements: [clientInfo(labels)],
     onOutcome: options.onRegistryOutcome,
     onEvent: options.onFrontEvent,
@@ -80,6 +82,7 @@ export function createNsmgr(options: NsmgrOptions): Nsmgr {
     peers,
     dialer: transport,
     discovery: front.discovery,
+    namespaces: createNamespaces(),
   });
   const monitor = monitorServices({
     connections,

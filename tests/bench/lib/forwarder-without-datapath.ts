@@ -36,6 +36,7 @@ await main('forwarder', forwarderSettings, async (config, runtime) => {
       vnis: createVnis(random),
     },
     wireguard: undefined,
+    netnsProof: config.NSM_NETNS_PROOF,
     mechanismPriority: [],
     underlayMtu: MTU,
     managerUrl: config.NSM_CONNECT_TO,

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { createVnis, type Networks } from '@nsm/connection';
+import { createVnis, type Networks, type NetnsProof } from '@nsm/connection';
 import { createFakeDatapath, type FakeDatapath } from '@nsm/datapath/fake';
 import { millis } from '@nsm/identity';
 import { createPrefixPool, parsePrefix } from '@nsm/ip';
@@ -25,7 +25,13 @@ import { MINUTE, type Stage } from './stage.ts';
 
 export { endpointOf, serviceOf };
 
-const common = { random: Math.random, newId: randomUUID, onUndoFailure: () => undefined };
+const common = {
+  // Its namespaces are made up: nobody can show anything of them.
+  netnsProof: 'lookup' as const,
+  random: Math.random,
+  newId: randomUUID,
+  onUndoFailure: () => undefined,
+};
 export const REGISTRY = 'tcp://registry:5002';
 
 /** A client of the registry at `url`, as `name` makes it. */
@@ -125,11 +131,13 @@ export async function startForwarder(
     registryUrl = REGISTRY,
     tunnelIp = '10.0.0.2',
     networks,
+    netnsProof = common.netnsProof,
   }: {
     readonly name?: string;
     readonly registryUrl?: string;
     readonly tunnelIp?: string;
     readonly networks?: Networks;
+    readonly netnsProof?: NetnsProof;
   } = {},
 ): Promise<TestForwarder> {
   const datapath = createFakeDatapath();
@@ -148,6 +156,7 @@ export async function startForwarder(
     policies: createPolicies(),
     datapath,
     networks,
+    netnsProof,
     tunnel: {
       addresses: [{ ip: tunnelIp, underlayMtu: 1_500 }],
       port: 4_789,

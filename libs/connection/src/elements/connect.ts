@@ -2,9 +2,18 @@ import { slot, type Clock } from '@nsm/chain';
 import { tokenHeaders, type TokenSource } from '@nsm/identity';
 import type { Policies } from '@nsm/policy';
 import { NetworkServiceDefinition, type Connection } from '@nsm/proto';
-import { NsmError, type Client, type Dialer, type HeadersFor, type Peer } from '@nsm/rpc';
+import {
+  NsmError,
+  type Client,
+  type Descriptors,
+  type Dialer,
+  type HeadersFor,
+  type Peer,
+} from '@nsm/rpc';
 import type { Call, ConnectionElement, Target } from '../call.ts';
+import { namespacesIn, sendNamespaces, type NamespaceSource } from '../namespaces.ts';
 import { pathOf } from '../path.ts';
+import { holdAnswered, type NetnsProof } from '../prove-netns.ts';
 
 /** How long a request may take when its caller sets no limit, in ms (contract 7.5: NSM_REQUEST_TIMEOUT). */
 const DEFAULT_LIMIT_MS = 15_000;
@@ -26,18 +35,33 @@ export interface ConnectOptions {
   /** Judge what is answered (contract 2.10). */
   readonly policies: Policies;
   readonly clock: Clock;
+  /** Descriptors of namespaces that requests and closes name go with them (contract 4.9). @default none */
+  readonly namespaces?: NamespaceSource;
+  /** What the next hop has to show of a namespace that it answers. @default nobody asks: it answers what it was sent */
+  readonly netnsProof?: NetnsProof;
 }
 
 /** The end of a chain that goes on at the next hop: asks `call.target`, and holds the close of what it answered. */
-export const connect = ({ dialer, tokens, policies, clock }: ConnectOptions): ConnectionElement => {
+export const connect = ({
+  dialer,
+  tokens,
+  policies,
+  clock,
+  namespaces = { open: () => undefined },
+  netnsProof,
+}: ConnectOptions): ConnectionElement => {
   const clientOf = (target: Target): Client<typeof NetworkServiceDefinition> =>
     dialer.client(NetworkServiceDefinition, target.url);
   const headers: HeadersFor = async (server) => tokenHeaders(await tokens.issue(server));
+  const sending = (urls: Iterable<string>) => (descriptors: Descriptors | undefined) => {
+    if (descriptors) sendNamespaces(urls, namespaces, descriptors);
+  };
   const close = async ({ target, connection }: NextHop, signal?: AbortSignal): Promise<void> => {
     await clientOf(target).close(connection, {
       signal,
       deadline: clock.now() + CLOSE_LIMIT_MS,
       headers,
+      onConnection: sending(namespacesIn(connection)),
     });
   };
 
@@ -61,7 +85,9 @@ export const connect = ({ dialer, tokens, policies, clock }: ConnectOptions): Co
   };
 
   /** Sends a request; an answer that comes after the caller has given up is closed again. */
-  const request = async (call: Call, target: Target): Promise<Connection> => {
+  const request = async (call: Call, target: Target) => {
+    let descriptors: Descriptors | undefined;
+    const send = sending(namespacesIn(call.connection, call.preferences));
     const abandon = new AbortController();
     const deadline = innerDeadline(call.deadline, clock.now());
     let server: Peer | undefined;
@@ -71,6 +97,10 @@ export const connect = ({ dialer, tokens, policies, clock }: ConnectOptions): Co
         signal: abandon.signal,
         deadline,
         headers: (peer) => headers((server = peer)),
+        onConnection: (line) => {
+          descriptors = line;
+          send(line);
+        },
       },
     );
     let stopGrace = (): void => undefined;
@@ -82,7 +112,7 @@ export const connect = ({ dialer, tokens, policies, clock }: ConnectOptions): Co
     try {
       const connection = await answer;
       await believe({ target, connection }, server, call.scope.get(nextHop) === undefined);
-      if (!call.signal.aborted) return connection;
+      if (!call.signal.aborted) return { connection, descriptors };
       await close({ target, connection });
       throw NsmError.from(call.signal.reason);
     } finally {
@@ -98,9 +128,11 @@ export const connect = ({ dialer, tokens, policies, clock }: ConnectOptions): Co
       if (!target) throw new Error('connect stands below an element that chooses the target');
       const held = scope.get(nextHop);
       if (held && held.target.url !== target.url) await scope.drop(nextHop).catch(() => undefined); // a peer that is gone needs no close
-      const connection = await request(call, target);
+      const { connection, descriptors } = await request(call, target);
       const now: NextHop = { target, connection };
       scope.hold(nextHop, now, (signal) => close(now, signal));
+      if (netnsProof)
+        await holdAnswered(call, connection, { known: namespaces, proof: netnsProof, descriptors });
       return connection;
     },
   };
