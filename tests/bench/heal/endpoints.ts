@@ -1,6 +1,6 @@
 import { deleteNetns } from '@nsm/netlink';
-import { NetworkService, NetworkServiceRegistryDefinition } from '@nsm/proto';
-import type { Mesh } from './mesh.ts';
+import { NetworkService } from '@nsm/proto';
+import { registryAt, type Mesh } from './mesh.ts';
 import { moving, wireTo } from './moves.ts';
 import type { Scenario } from './scenario.ts';
 
@@ -65,8 +65,7 @@ const rules: Scenario = {
   until: 'traffic on a new wire',
   deadlineMs: 1_500,
   run: async (mesh) => {
-    const { dialer, plan } = mesh.lab;
-    const registry = dialer.client(NetworkServiceRegistryDefinition, plan.registryUrl);
+    const registry = registryAt(mesh, mesh.lab.plan.registryUrl);
     const wire = await wireTo(mesh, 'a', 'rem');
     const name = 'rem';
     const other = mesh.lab
@@ -74,7 +73,9 @@ const rules: Scenario = {
       .find((each) => each.alive && /^rem-/.test(each.name) && each.name !== wire.endpoint);
     return moving(mesh, wire, await others(mesh), async () => {
       const matches = [{ routes: [{ destinationSelector: { is: other?.name ?? '' } }] }];
-      await registry.register(NetworkService.fromPartial({ name, payload: 'IP', matches }));
+      await registry.services.register(
+        NetworkService.fromPartial({ name, payload: 'IP', matches }),
+      );
     });
   },
 };

@@ -1,5 +1,8 @@
+import { systemClock } from '@nsm/chain';
+import { createPolicies } from '@nsm/policy';
 import { connectionsAt, type LabWire } from '@nsm/lab';
 import { listLinks, withRtnetlink } from '@nsm/netlink';
+import { registryClient, type RegistryClient } from '@nsm/registry';
 import { NsmError } from '@nsm/rpc';
 import type { startNetns } from '../../worlds/netns.ts';
 import { startStream } from '../../worlds/stream.ts';
@@ -8,6 +11,15 @@ import { make, unmake } from '../lib/requests.ts';
 
 /** A mesh whose processes are ended and whose network is cut. */
 export type Mesh = Awaited<ReturnType<typeof startNetns>>;
+
+/** The registry at a URL, called as whoever looks after the mesh. */
+export const registryAt = ({ lab, tokens }: Mesh, url: string): RegistryClient =>
+  registryClient(lab.dialer, url, {
+    tokens,
+    policies: createPolicies(),
+    clock: systemClock,
+    random: Math.random,
+  });
 
 const bare = (address = ''): string => address.split('/')[0] ?? '';
 /** Where the other end of a wire answers. */

@@ -1,10 +1,8 @@
-import { createPolicies } from '@nsm/policy';
-import { NetworkService, NetworkServiceRegistryDefinition } from '@nsm/proto';
-import { registryClient, type WatchEvent } from '@nsm/registry';
-import { systemClock } from '@nsm/chain';
+import { NetworkService } from '@nsm/proto';
+import type { WatchEvent } from '@nsm/registry';
 import type { NetworkServiceEndpoint } from '@nsm/proto';
 import { eventually } from '../../worlds/world.ts';
-import { allUp, counting, type Mesh } from './mesh.ts';
+import { allUp, counting, registryAt, type Mesh } from './mesh.ts';
 import { heard, joined } from './network.ts';
 import type { Scenario } from './scenario.ts';
 
@@ -14,16 +12,11 @@ const NODES = ['n1', 'n2', 'n3', 'n4'];
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Everything the manager of a node says of endpoints and services, in the order it says it. */
-function history({ lab, tokens }: Mesh, node: string) {
+function history(mesh: Mesh, node: string) {
   const leave = new AbortController();
   const endpoints: WatchEvent<NetworkServiceEndpoint>[] = [];
   const services = new Set<string>();
-  const client = registryClient(lab.dialer, lab.plan.managerUrls[node] ?? '', {
-    tokens,
-    policies: createPolicies(),
-    clock: systemClock,
-    random: Math.random,
-  });
+  const client = registryAt(mesh, mesh.lab.plan.managerUrls[node] ?? '');
   const both = Promise.all([
     client.endpoints.follow({}, leave.signal, (event) => endpoints.push(event)),
     client.services.follow({}, leave.signal, (event) => {
@@ -69,15 +62,15 @@ const partition = (
   until: 'all watchers know',
   deadlineMs: 2_000,
   run: async (mesh) => {
-    const { dialer, plan } = mesh.lab;
-    const registry = dialer.client(NetworkServiceRegistryDefinition, plan.registryUrl);
+    const { plan } = mesh.lab;
+    const registry = registryAt(mesh, plan.registryUrl);
     const watchers = NODES.map((node) => history(mesh, node));
     await Promise.all(watchers.map(({ synced }) => synced()));
     const there = plan.processes.flatMap((each) => (each.program === 'nse' ? [each.name] : []));
     const change = `news-${(changes += 1)}`;
     const { result: ms, ...others } = await counting(mesh, await allUp(mesh), async () => {
       await apart(mesh);
-      await registry.register(NetworkService.fromPartial({ name: change, payload: 'IP' }));
+      await registry.services.register(NetworkService.fromPartial({ name: change, payload: 'IP' }));
       together(mesh);
       const started = performance.now();
       await eventually(
