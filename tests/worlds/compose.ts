@@ -37,6 +37,7 @@ export const startCompose: StartWorld = async (
     netnsFolder: join(root, 'netns'),
     maxTokenLifetime: tokenLifetime,
     requestTimeout,
+    env: ({ program }) => (program === 'identity' ? { NSM_SOCKET_MODE: '0666' } : {}),
   });
   // Root without capabilities is refused what belongs to others, as anybody.
   const inside = ['identity', ...Object.keys(plan.managerUrls)].map((name) => join(folder, name));
