@@ -2,7 +2,7 @@ export type { Descriptors } from './descriptors.ts';
 export { errorCodes, NsmError, wrapped } from './error.ts';
 export type { ErrorCode, ErrorFields } from './error.ts';
 export { createGrpcTransport } from './grpc.ts';
-export { defaultLimits } from './limits.ts';
+export { defaultLimits, limitNames } from './limits.ts';
 export type { LimitName, Limits } from './limits.ts';
 export type { Identity, IdentitySource, Peer } from './identity.ts';
 export { createMemoryTransport } from './memory.ts';

@@ -28,7 +28,8 @@ export const defaultLimits: Limits = {
 };
 
 /** Which limit was reached. */
-export type LimitName = 'message' | 'metadata' | 'pending' | 'streams' | 'half-open';
+export const limitNames = ['message', 'metadata', 'pending', 'streams', 'half-open'] as const;
+export type LimitName = (typeof limitNames)[number];
 
 /** Whoever is silent for this long is asked for a sign of life, and is given as long again, in ms. */
 const SILENCE_MS = 30_000;

@@ -1,4 +1,4 @@
-import { defaultLimits, type LimitName, type Limits } from '@nsm/rpc';
+import { defaultLimits, type LimitName, limitNames, type Limits } from '@nsm/rpc';
 import type { Logger } from './log.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 import { duration, integer, type Values } from './settings.ts';
@@ -58,8 +58,12 @@ export function tellLimits(
   now: () => number,
 ): (limit: LimitName, peer: string | undefined) => void {
   const last = new Map<LimitName, { at: number; refused: number }>();
+  const totals = new Map<LimitName, number>(limitNames.map((limit) => [limit, 0]));
+  metrics.read('nsm_limit_refusals_total', () =>
+    [...totals].map(([limit, total]) => [{ limit }, total]),
+  );
   return (limit, peer) => {
-    metrics.count('nsm_limit_refusals_total', { limit });
+    totals.set(limit, (totals.get(limit) ?? 0) + 1);
     const { at, refused } = last.get(limit) ?? { at: -QUIET_MS, refused: 0 };
     const quiet = now() - at < QUIET_MS;
     last.set(limit, quiet ? { at, refused: refused + 1 } : { at: now(), refused: 0 });
