@@ -52,6 +52,13 @@ export function subjectOf(token: string): string | undefined {
   return typeof sub === 'string' ? sub : undefined;
 }
 
+/** The first of the `aud` claim of a token, unverified; undefined where it is no JWT or is for nobody in particular. */
+export function audienceOf(token: string): string | undefined {
+  const aud = claimOf(token, 'aud');
+  const first: unknown = Array.isArray(aud) ? aud[0] : aud;
+  return typeof first === 'string' ? first : undefined;
+}
+
 /** When a token says that it ends, in ms since 1970, unverified; 1970 where it does not say. */
 export function expiryOf(token: string): number {
   const exp = claimOf(token, 'exp');

@@ -36,7 +36,9 @@ export class UnixStream extends Duplex implements Descriptors {
 
   /** Takes over the descriptor of a connected socket that nobody else reads. */
   constructor(fd: number) {
-    super({ allowHalfOpen: false });
+    super();
+    // No protocol above goes on with half a connection; but what it writes until it hears of the end is no error of its own.
+    this.once('end', () => this.destroy());
     this.#fd = fd;
     this.#watch = watchDescriptor(fd, {}, () => this.#onReady());
   }
@@ -152,10 +154,16 @@ export class UnixStream extends Duplex implements Descriptors {
       done();
     } catch (error) {
       this.#unsent = undefined;
-      done(error as Error);
+      done(reset(error as Error));
     }
   }
 }
+
+/** The library knows a connection that has ended by one code alone. */
+const reset = (error: Error & { code?: string }): Error =>
+  error.code === 'EPIPE'
+    ? Object.assign(new Error(error.message, { cause: error }), { code: 'ECONNRESET' })
+    : error;
 
 /**
  * Makes a stream of a socket that has just been connected or accepted and was not read from, in its place. Whoever owns the socket

@@ -1,5 +1,6 @@
-import { callerOf, type TokenSource } from '@nsm/identity';
-import { NsmError } from '@nsm/rpc';
+import { audienceOf, callerOf, type TokenSource } from '@nsm/identity';
+import type { Connection } from '@nsm/proto';
+import { NsmError, type Peer } from '@nsm/rpc';
 import type { ConnectionElement } from '../call.ts';
 import { pathOf, withSegment } from '../path.ts';
 
@@ -19,6 +20,23 @@ export const updateToken = (tokens: TokenSource): ConnectionElement => ({
     let { connection } = call;
     if (call.token && index > 0) connection = withSegment(connection, index - 1, call.token);
     const own = await tokens.issue(callerOf(call.peer, call.token));
-    return next({ ...call, connection: withSegment(connection, index, own) });
+    const answer = await next({ ...call, connection: withSegment(connection, index, own) });
+    return signedAsSeen(answer, index, { tokens, caller: call.peer });
   },
 });
+
+/**
+ * The next hop has left the token it was sent in our segment, and the caller verifies it by the certificate it has seen, which this
+ * process may have changed between the two connections.
+ */
+async function signedAsSeen(
+  answer: Connection,
+  index: number,
+  { tokens, caller }: { readonly tokens: TokenSource; readonly caller: Peer | undefined },
+): Promise<Connection> {
+  const segment = answer.path?.pathSegments[index];
+  const audience = segment && audienceOf(segment.token);
+  if (caller?.shown === undefined || audience === undefined) return answer;
+  const { token } = await tokens.issue({ spiffeId: audience, shown: caller.shown });
+  return withSegment(answer, index, { token });
+}
