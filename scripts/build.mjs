@@ -15,7 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { spawnSync } from 'node:child_process';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build as bundle } from 'esbuild';
 
@@ -143,13 +143,22 @@ async function bundleService([name, entryPoints]) {
   return outputFiles;
 }
 
-/** Builds what has changed; true when there was anything to do. */
+/** Removes what earlier builds have made beside these. A lab that is up may still load it, so only what is given away does without. */
+function removeOthers(outputs) {
+  const made = new Set(outputs.map(({ path }) => path));
+  for (const name of SERVICES)
+    for (const file of files(join(dist, name)).filter((path) => basename(path).startsWith('part-')))
+      if (!made.has(file)) rmSync(file);
+}
+
+/** Builds what has changed; true when there was anything to do. `force`: all, and nothing of earlier builds stays. */
 export async function build({ force = false } = {}) {
   const current = fingerprint();
   if (!force && existsSync(stamp) && readFileSync(stamp, 'utf8') === current) return false;
   const outputs = await Promise.all(entries().map(bundleService));
   rmSync(join(dist, '.compile-cache'), { recursive: true, force: true });
   for (const { path, contents } of outputs.flat()) put(path, contents);
+  if (force) removeOthers(outputs.flat());
   copyFfi();
   const topologies = join(root, 'services/nsm/topologies');
   for (const name of existsSync(topologies) ? readdirSync(topologies) : [])

@@ -42,7 +42,7 @@ async function tryOut(folder) {
   await ended;
 }
 
-await build();
+await build({ force: true });
 writeSboms();
 const scratch = mkdtempSync(join(tmpdir(), 'nsm-bundle-'));
 try {

@@ -96,7 +96,7 @@ function baseImage(docker, env, wanted) {
 /** Builds all images; answers their names. @throws Error with the step that failed */
 export async function buildImages({ env = process.env, base = 'auto', tag = 'local' } = {}) {
   const docker = findDocker(env);
-  await build();
+  await build({ force: true });
   writeSboms();
   const image = baseImage(docker, env, base);
   const { version, commit } = release();

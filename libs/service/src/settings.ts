@@ -111,9 +111,22 @@ export const url = (about: About): Setting<string> => field(about, URL_FORM, par
 export const urls = (about: About): Setting<readonly string[]> =>
   field(about, `${URL_FORM}, several by commas`, (t) => splitList(t).map(parseUrl));
 
-/** Comma-separated; empty: none. */
-export const list = (about: About): Setting<readonly string[]> =>
-  field(about, 'text, several by commas', splitList);
+/** Comma-separated; empty: none. `check` throws an Error that says what is wrong with one. */
+export const list = (
+  about: About,
+  { form = 'text', check = () => undefined }: ListOptions = {},
+): Setting<readonly string[]> =>
+  field(about, `${form}, several by commas`, (t) => {
+    const items = splitList(t);
+    for (const item of items) check(item);
+    return items;
+  });
+
+interface ListOptions {
+  /** What each one is. */
+  readonly form?: string;
+  readonly check?: (item: string) => unknown;
+}
 
 /** `key:value,key:value`; empty: none (contract 7). */
 export const map = (about: About): Setting<Readonly<Record<string, string>>> =>

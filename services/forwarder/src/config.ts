@@ -1,3 +1,4 @@
+import { parseAddress } from '@nsm/ip';
 import { integer, list, map, netnsProof, text, tokenLifetime, url } from '@nsm/service';
 
 /** Contract 7.3 and 7.4. */
@@ -14,10 +15,13 @@ export const settings = {
     help: 'where to listen',
   }),
   NSM_MAX_TOKEN_LIFETIME: tokenLifetime,
-  NSM_TUNNEL_IP: list({
-    fallback: '',
-    help: 'addresses of this node for tunnels, preferred ones first, for example one of each family; empty: wires stay on this node',
-  }),
+  NSM_TUNNEL_IP: list(
+    {
+      fallback: '',
+      help: 'addresses of this node for tunnels, preferred ones first, for example one of each family; empty: wires stay on this node',
+    },
+    { form: 'IP addresses', check: parseAddress },
+  ),
   NSM_VXLAN_PORT: integer(
     {
       fallback: '4789',

@@ -49,6 +49,21 @@ test('who gives up while waiting leaves no hole', async () => {
   await third;
 });
 
+test('who has given up before it came is handed no place', async () => {
+  const { under, next } = below();
+  const element = admit(1);
+  const first = element.run(call('a'), next);
+  await settled();
+  under.get('a')?.();
+  const second = element.run(call('b', 1, AbortSignal.abort()), next);
+  await expect(Promise.all([first, second])).rejects.toMatchObject({ code: 'cancelled' });
+  const third = element.run(call('c'), next);
+  await settled();
+  expect([...under.keys()]).toEqual(['a', 'c']);
+  under.get('c')?.();
+  await third;
+});
+
 test('a place is free again after a failure, and other hops need none', async () => {
   const { under, next } = below();
   const element = admit(1);

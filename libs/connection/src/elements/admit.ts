@@ -12,6 +12,8 @@ export const admit = (atOnce: number): ConnectionElement => {
 
   /** Waits for a place. @throws NsmError when the caller gives up */
   const enter = async (signal: AbortSignal): Promise<void> => {
+    // Who has given up already must not stand in the line: a place handed to it would be lost.
+    if (signal.aborted) throw NsmError.from(signal.reason);
     if (under < atOnce) {
       under += 1;
       return;
@@ -22,7 +24,6 @@ export const admit = (atOnce: number): ConnectionElement => {
       waiting.delete(come);
       reject(NsmError.from(signal.reason));
     };
-    if (signal.aborted) leave();
     waiting.add(come);
     signal.addEventListener('abort', leave, { once: true });
     try {
