@@ -152,6 +152,7 @@ test('a wire of an earlier process is asked for until the manager has answered, 
     },
   });
   let failures = 2;
+  const told: (string | undefined)[] = [];
   const wire = keepWire({
     id: 'nsc-0',
     request: { service: 'svc', interface: 'nsm-1', labels: {} },
@@ -165,7 +166,7 @@ test('a wire of an earlier process is asked for until the manager has answered, 
     random: () => 0.5,
     netns: 'inode://4/1',
     requestTimeoutMs: 15_000,
-    onAttempt: () => undefined,
+    onAttempt: ({ error }) => told.push(error?.message),
     recover: async () => {
       if ((failures -= 1) >= 0) throw new NsmError('unavailable', 'nobody listens');
       return there;
@@ -175,6 +176,7 @@ test('a wire of an earlier process is asked for until the manager has answered, 
   expect(asked).toEqual([]);
   await clock.advance(1_000);
   await wire.up;
+  expect(told).toEqual(['nobody listens', 'nobody listens', undefined]);
   expect(asked[0]?.path?.pathSegments.map(({ id }) => id)).toEqual(['nsc-0', 'its-own']);
   await wire.close();
 });

@@ -94,17 +94,23 @@ async function keep(
  * interface that the first one has.
  */
 async function recovered(
-  { recover, clock, random }: WireOptions,
+  { recover, clock, random, onAttempt }: WireOptions,
   signal: AbortSignal,
 ): Promise<Connection | undefined> {
-  for (let failures = 1; recover !== undefined && !signal.aborted; failures += 1)
+  for (let failures = 1; recover !== undefined && !signal.aborted; failures += 1) {
+    const started = clock.now();
     try {
       return await recover(signal);
     } catch (thrown) {
-      const { code } = NsmError.from(thrown);
-      if (code === 'unimplemented' || code === 'permission-denied') return undefined;
+      const error = NsmError.from(thrown);
+      if (error.code === 'unimplemented' || error.code === 'permission-denied') return undefined;
+      // A manager that cannot be asked for what there is cannot be asked for a wire.
+      const ms = clock.now() - started;
+      if (error.code !== 'cancelled')
+        onAttempt({ kind: 'connect', ms, connection: undefined, error, healing: undefined });
       await pause(clock, retryAfter(failures, undefined, random()), signal);
     }
+  }
   return undefined;
 }
 
