@@ -11,7 +11,7 @@ const golden = join(root, 'tests/chart/golden');
 interface Container {
   readonly name: string;
   readonly image: string;
-  readonly env?: readonly { readonly name: string; readonly value?: string }[];
+  readonly env?: readonly (Variable & { readonly name: string })[];
   readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];
   readonly securityContext: {
     readonly runAsNonRoot?: boolean;
@@ -43,9 +43,24 @@ interface KubernetesObject {
   };
 }
 
+interface Variable {
+  readonly value?: string;
+  readonly valueFrom?: { readonly fieldRef?: { readonly fieldPath: string } };
+}
+
+/** What the API server fills in for a field of the pod. */
+const fields: Readonly<Record<string, string>> = {
+  'metadata.name': 'filled-in',
+  'spec.nodeName': 'filled-in',
+  'status.hostIP': '192.0.2.1',
+};
+
 /** A program writes $(NAME) for another variable, and the API server fills in what a field says. */
-const valueOf = ({ value = 'filled-in' }: { readonly value?: string }): string =>
-  value.replaceAll(/\$\(\w+\)/g, 'filled-in');
+const valueOf = ({ value, valueFrom }: Variable): string =>
+  (value ?? fields[valueFrom?.fieldRef?.fieldPath ?? ''] ?? '').replaceAll(
+    /\$\(\w+\)/g,
+    'filled-in',
+  );
 
 describe.each(readdirSync(golden))('the Helm chart as %s', (file) => {
   const objects = parseAllDocuments(readFileSync(join(golden, file), 'utf8')).map(
