@@ -10,13 +10,15 @@ import {
   type IdentitySource,
 } from '@nsm/rpc';
 import { split } from './der.ts';
-import { createHolder } from './source.ts';
+import { createHolder, endOf } from './source.ts';
 
 /** Metadata without which no call is answered: a browser could not be made to send it. */
 export const WORKLOAD_HEADER = 'workload.spiffe.io';
 
 /** Pauses between attempts, in ms. */
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [50, 5_000];
+/** While there is an identity, none is longer than this part of what is left of it; in ms, how short that makes them. */
+const [PART_OF_REST, SHORTENED_MS] = [0.05, 250];
 
 export interface WorkloadOptions {
   /** Without an identity of its own: the socket itself is what is trusted. */
@@ -39,12 +41,14 @@ export function workloadSource(options: WorkloadOptions): IdentitySource {
   const client = dialer.client(SpiffeWorkloadAPIDefinition, url);
 
   const follow = async (): Promise<void> => {
+    let end: number | undefined;
     for (let failures = 0; !stopped(); failures += 1) {
       try {
         const headers = { [WORKLOAD_HEADER]: 'true' };
         for await (const response of client.fetchX509SVID({}, { signal, headers })) {
           const identity = identityFrom(response);
           failures = 0;
+          end = endOf(identity);
           holder.set(identity);
           onEvent?.({ identity });
         }
@@ -55,8 +59,7 @@ export function workloadSource(options: WorkloadOptions): IdentitySource {
         holder.fail(fault.message);
         onEvent?.({ fault });
       }
-      const pause = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(failures, 10), LONGEST_PAUSE_MS);
-      await after(clock, pause * (0.75 + random() / 2), signal);
+      await after(clock, pauseAfter(failures, end, clock.now()) * (0.75 + random() / 2), signal);
     }
   };
   let following: Promise<void> | undefined;
@@ -68,6 +71,13 @@ export function workloadSource(options: WorkloadOptions): IdentitySource {
       return holder.current(limit);
     },
   };
+}
+
+/** In ms. A server that is back only just before an identity ends shall be found before that. */
+function pauseAfter(failures: number, end: number | undefined, now: number): number {
+  const rest = end === undefined ? Infinity : (end - now) * PART_OF_REST;
+  const longest = Math.min(LONGEST_PAUSE_MS, Math.max(SHORTENED_MS, rest));
+  return Math.min(FIRST_PAUSE_MS * 2 ** Math.min(failures, 10), longest);
 }
 
 /** What a response says; the first SVID is the default (Workload API standard, section 5). @throws Error where it is faulty */

@@ -128,6 +128,19 @@ describe('the client of the Workload API', () => {
     source.close();
   });
 
+  test('asks the more often the nearer the end of its identity is', async () => {
+    await serve();
+    const { source } = follow();
+    const one = await source.current();
+    await listener?.close();
+    const SECOND = 1_000;
+    await clock.advance(HOUR - 3 * SECOND);
+    await serve();
+    await clock.advance(2 * SECOND);
+    expect(await source.current()).not.toBe(one);
+    source.close();
+  });
+
   test('takes the first of several SVIDs, with the bundles of federated domains', async () => {
     const other = createAuthority('other.test', HOUR, clock);
     const svidOf = ({ spiffeId, certificates, privateKey }: Identity) => ({
