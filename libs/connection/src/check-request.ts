@@ -43,6 +43,7 @@ export function checkConnection(connection: Connection, maxPath: number): void {
     throw new NsmError(
       'exhausted',
       `connection.path.path_segments: ${pathSegments.length} segments; at most ${maxPath} are taken`,
+      { limit: 'path' },
     );
   text('connection.id', connection.id, limits.nameBytes);
   text('connection.network_service', connection.networkService, limits.nameBytes);

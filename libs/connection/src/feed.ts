@@ -25,39 +25,56 @@ export interface FeedOptions {
   readonly statesOnly?: boolean;
 }
 
+interface Waiting {
+  readonly type: ConnectionEventType;
+  connection: Connection;
+}
+
 export function createFeed(
   { matches, statesOnly = false }: FeedOptions,
   signal: AbortSignal,
 ): Feed {
-  let waiting: { type: ConnectionEventType; connection: Connection }[] = [];
+  let waiting: Waiting[] = [];
+  /** The last one of each connection among them. */
+  let newest = new Map<string, Waiting>();
+  const forget = (): void => {
+    waiting = [];
+    newest = new Map();
+  };
   let wake: (() => void) | undefined;
   let behind = false;
+  const isBehind = (): boolean => behind;
   return {
     initial: (connections) =>
       eventOf(ConnectionEventType.INITIAL_STATE_TRANSFER, connections.filter(matches)),
     push: (type, connection, news) => {
       if (behind || (statesOnly && !news) || !matches(connection)) return;
-      const last = waiting.findLastIndex((event) => event.connection.id === connection.id);
+      const last = newest.get(connection.id);
       // A later state of the same connection stands for the earlier one that was not sent yet.
-      if (
-        last >= 0 &&
-        waiting[last]?.type === ConnectionEventType.UPDATE &&
-        type === ConnectionEventType.UPDATE
-      )
-        waiting[last] = { type, connection };
-      else waiting.push({ type, connection });
+      if (last?.type === ConnectionEventType.UPDATE && type === ConnectionEventType.UPDATE)
+        last.connection = connection;
+      else {
+        const event = { type, connection };
+        waiting.push(event);
+        newest.set(connection.id, event);
+      }
       behind = waiting.length > MAX_BEHIND;
+      if (behind) forget(); // what it missed cannot be made good
       wake?.();
     },
     events: async function* () {
       while (!signal.aborted) {
-        if (behind)
+        if (isBehind())
           throw new NsmError('exhausted', `more than ${MAX_BEHIND} events behind`, {
             hint: 'subscribe again: the first event holds the present state',
+            limit: 'unread',
           });
         const now = waiting;
-        waiting = [];
-        for (const { type, connection } of now) yield eventOf(type, [connection]);
+        forget();
+        for (const { type, connection } of now) {
+          if (isBehind()) break;
+          yield eventOf(type, [connection]);
+        }
         await new Promise<void>((resolve) => {
           const done = (): void => {
             wake = undefined;
@@ -67,7 +84,7 @@ export function createFeed(
           wake = done;
           signal.addEventListener('abort', done, { once: true });
           // Either may have come while the reader was busy.
-          if (waiting.length > 0 || signal.aborted) done();
+          if (isBehind() || waiting.length > 0 || signal.aborted) done();
         });
       }
     },

@@ -96,6 +96,7 @@ function createReader<T>(matches: (entry: T) => boolean, maxBehind: number): Rea
           if (overflown)
             throw new NsmError('exhausted', `this watch is more than ${maxBehind} changes behind`, {
               hint: 'read faster, or watch again: a watch begins with the present state',
+              limit: 'unread',
             });
           if (waiting.length > 0) continue;
           if (ended) return;

@@ -1,3 +1,5 @@
+import type { LimitName } from './limits.ts';
+
 /**
  * Every way a call can fail: its gRPC status (number of google.rpc.Code) and whether the same call may succeed later.
  * One closed list; `docs/errors.md` explains each.
@@ -31,6 +33,8 @@ export interface ErrorFields {
   readonly policy?: string | undefined;
   /** What to do about it. */
   readonly hint?: string | undefined;
+  /** The limit of this process that was reached; it is counted where the call is answered. */
+  readonly limit?: LimitName | undefined;
 }
 
 /** A failure somebody outside can cause or act on. Anything else is a plain Error and a defect. */
@@ -41,6 +45,7 @@ export class NsmError extends Error {
   connection: string | undefined;
   readonly policy: string | undefined;
   readonly hint: string | undefined;
+  readonly limit: LimitName | undefined;
 
   constructor(code: ErrorCode, message: string, fields: ErrorFields = {}) {
     super(message, 'cause' in fields ? { cause: fields.cause } : undefined);
@@ -51,6 +56,7 @@ export class NsmError extends Error {
     this.connection = fields.connection;
     this.policy = fields.policy;
     this.hint = fields.hint;
+    this.limit = fields.limit;
   }
 
   get retry(): boolean {
@@ -59,8 +65,8 @@ export class NsmError extends Error {
 
   /** Its fields, for an error that takes its place. */
   fields(cause: unknown): ErrorFields {
-    const { hop, element, connection, policy, hint } = this;
-    return { cause, hop, element, connection, policy, hint };
+    const { hop, element, connection, policy, hint, limit } = this;
+    return { cause, hop, element, connection, policy, hint, limit };
   }
 
   /**

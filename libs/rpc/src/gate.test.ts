@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
-import { connect } from 'node:http2';
+import { connect, constants } from 'node:http2';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +13,7 @@ import {
   NetworkServiceRequest,
   Empty,
 } from '@nsm/proto';
+import { NsmError } from './error.ts';
 import { createGate } from './gate.ts';
 import { createGrpcTransport } from './grpc.ts';
 import type { Peer } from './identity.ts';
@@ -94,6 +95,63 @@ describe('a server', () => {
     });
     await new Promise((resolve) => session.on('close', resolve));
     expect(session.destroyed).toBe(true);
+    // It hears of that as well.
+    while (reached.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    expect(reached).toEqual(['idle']);
+  });
+
+  test('resets a stream whose reader takes nothing', async () => {
+    transport = createGrpcTransport(undefined, {
+      limits: { unreadMs: 100 },
+      onLimit: (limit) => reached.push(limit),
+    });
+    const ended = Promise.withResolvers<undefined>();
+    listener = await transport.serve(`unix://${folder}/s.sock`, 's', [
+      service(MonitorConnectionDefinition, {
+        monitorConnections: async function* () {
+          try {
+            for (;;)
+              yield ConnectionEvent.fromPartial({ connections: { ['x'.repeat(1_000)]: {} } });
+          } finally {
+            ended.resolve(undefined);
+          }
+        },
+      }),
+    ]);
+    const session = connect('http://s', {
+      createConnection: () => createConnection(`${folder}/s.sock`),
+    });
+    const call = session.request({
+      ':method': 'POST',
+      ':path': `/${MonitorConnectionDefinition.fullName}/MonitorConnections`,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    call.end(Buffer.alloc(5)); // an empty message
+    call.on('error', () => undefined);
+    await new Promise((resolve) => call.once('close', resolve));
+    expect(call.rstCode).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    await ended.promise;
+    expect(reached).toEqual(['unread']);
+    session.destroy();
+  });
+
+  test('tells of limits that its handlers keep', async () => {
+    transport = createGrpcTransport(undefined, { onLimit: (limit) => reached.push(limit) });
+    listener = await transport.serve(`unix://${folder}/s.sock`, 's', [
+      service(NetworkServiceDefinition, {
+        request: async () => {
+          throw new NsmError('exhausted', 'too long', { limit: 'path' });
+        },
+        close: async () => {
+          throw new NsmError('exhausted', 'no address is left');
+        },
+      }),
+    ]);
+    const client = transport.client(NetworkServiceDefinition, listener.url);
+    await expect(client.request(requestOf('a'))).rejects.toMatchObject({ code: 'exhausted' });
+    await expect(client.close(Connection.create())).rejects.toMatchObject({ code: 'exhausted' });
+    expect(reached).toEqual(['path']);
   });
 });
 
@@ -130,7 +188,10 @@ describe('an identity', () => {
   });
 
   test('has no more streams than allowed, and one more when one has ended', async () => {
-    const gate = createGate({ limits: { streamsPerIdentity: 1 } });
+    const gate = createGate({
+      limits: { streamsPerIdentity: 1 },
+      onLimit: (limit) => reached.push(limit),
+    });
     const { handlers } = gate.guard(
       service(MonitorConnectionDefinition, {
         monitorConnections: async function* () {
@@ -148,6 +209,7 @@ describe('an identity', () => {
     const first = open();
     await first.next();
     await expect(open().next()).rejects.toMatchObject({ code: 'exhausted' });
+    expect(reached).toEqual(['streams']);
     await first.return?.();
     expect(await open().next()).toMatchObject({ done: false });
   });

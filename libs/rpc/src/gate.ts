@@ -1,32 +1,38 @@
 import { Metadata, ServerInterceptingCall, status, type ServerInterceptor } from '@grpc/grpc-js';
+import { acceptedOf, streamOf } from './accepted.ts';
+import { createConnectionLimits, type ConnectionLimits } from './connection-limits.ts';
+import { counted, type Enter } from './counted.ts';
 import { NsmError } from './error.ts';
-import { defaultLimits, type LimitName, type Limits } from './limits.ts';
-import type { Handler, ServerContext, Service } from './transport.ts';
+import { defaultLimits, type LimitName, type Limits, type OnLimit } from './limits.ts';
+import type { Handler, Service } from './transport.ts';
 
 /** Bytes that HPACK counts for a header besides its text (RFC 7541, section 4.1). */
 const HEADER_BYTES = 32;
 
 export interface GateOptions {
   readonly limits?: Partial<Limits> | undefined;
-  /** Told of each call that was refused. `peer`: the SPIFFE id, where it is known. */
-  readonly onLimit?: ((limit: LimitName, peer: string | undefined) => void) | undefined;
+  readonly onLimit?: OnLimit | undefined;
 }
 
 /** Keeps the limits of all servers of a process. */
 export interface Gate {
   readonly limits: Limits;
+  readonly onLimit: OnLimit;
+  readonly connections: ConnectionLimits;
   /** Of a call before its handler: headers and message. */
   readonly interceptor: ServerInterceptor;
-  /** The service, with no more calls and streams of one identity at a time than are allowed. */
+  /** The service, with no more calls and streams of one identity at a time than are allowed; it tells of limits its handlers keep. */
   guard(service: Service): Service;
 }
 
-export function createGate({ limits: given, onLimit }: GateOptions = {}): Gate {
+export function createGate({ limits: given, onLimit = () => undefined }: GateOptions = {}): Gate {
   const limits = { ...defaultLimits, ...given };
-  const pending = counted('pending', limits.pendingPerIdentity, onLimit);
-  const streams = counted('streams', limits.streamsPerIdentity, onLimit);
+  const pending = counted('pending', limits.pendingPerIdentity);
+  const streams = counted('streams', limits.streamsPerIdentity);
   return {
     limits,
+    onLimit,
+    connections: createConnectionLimits(limits, onLimit),
     interceptor: intercept(limits, onLimit),
     guard: ({ definition, handlers }) => ({
       definition,
@@ -34,81 +40,65 @@ export function createGate({ limits: given, onLimit }: GateOptions = {}): Gate {
         Object.entries(handlers).map(([key, handler]) => [
           key,
           definition.methods[key]?.responseStream === true
-            ? streaming(handler, streams)
-            : unary(handler, pending),
+            ? streaming(handler, streams, onLimit)
+            : unary(handler, pending, onLimit),
         ]),
       ),
     }),
   };
 }
 
-/** Counts one more of an identity, and answers how to count one less. @throws NsmError exhausted */
-type Enter = (context: ServerContext) => () => void;
-
-const nothing = (): void => undefined;
-
-function counted(limit: LimitName, max: number, onLimit: GateOptions['onLimit']): Enter {
-  const counts = new Map<string, number>();
-  return ({ peer }) => {
-    // Whoever proves no identity has none that could be counted.
-    if (!peer) return nothing;
-    const { spiffeId } = peer;
-    const now = counts.get(spiffeId) ?? 0;
-    if (now >= max) {
-      onLimit?.(limit, spiffeId);
-      throw new NsmError('exhausted', `${spiffeId} has ${now} ${WHAT[limit]} here already`, {
-        hint: 'wait until some of them have ended, or raise the limit',
-      });
-    }
-    counts.set(spiffeId, now + 1);
-    return () => {
-      const left = (counts.get(spiffeId) ?? 1) - 1;
-      if (left === 0) counts.delete(spiffeId);
-      else counts.set(spiffeId, left);
-    };
-  };
-}
-
-const WHAT: Partial<Record<LimitName, string>> = {
-  pending: 'calls that wait for an answer',
-  streams: 'open streams',
+const tell = (err: unknown, peer: string | undefined, onLimit: OnLimit): void => {
+  if (err instanceof NsmError && err.limit) onLimit(err.limit, peer);
 };
 
 const unary =
-  (handler: Handler, enter: Enter): Handler =>
+  (handler: Handler, enter: Enter, onLimit: OnLimit): Handler =>
   async (request, context) => {
-    const leave = enter(context);
+    // Whoever proves no identity has none that could be counted.
+    const peer = context.peer?.spiffeId;
+    let leave: (() => void) | undefined;
     try {
+      leave = peer === undefined ? undefined : enter(peer);
       return await (handler(request, context) as Promise<unknown>);
+    } catch (err) {
+      tell(err, peer, onLimit);
+      throw err;
     } finally {
-      leave();
+      leave?.();
     }
   };
 
-const streaming = (handler: Handler, enter: Enter): Handler =>
+const streaming = (handler: Handler, enter: Enter, onLimit: OnLimit): Handler =>
   async function* (request, context) {
-    const leave = enter(context);
+    const peer = context.peer?.spiffeId;
+    let leave: (() => void) | undefined;
     try {
+      leave = peer === undefined ? undefined : enter(peer);
       yield* handler(request, context) as AsyncIterable<unknown>;
+    } catch (err) {
+      tell(err, peer, onLimit);
+      throw err;
     } finally {
-      leave();
+      leave?.();
     }
   };
 
 const intercept =
-  (limits: Limits, onLimit: GateOptions['onLimit']): ServerInterceptor =>
+  (limits: Limits, onLimit: OnLimit): ServerInterceptor =>
   (_method, call) => {
     const refuse = (limit: LimitName, details: string): void => {
-      onLimit?.(limit, undefined);
+      onLimit(limit, undefined);
       call.sendStatus({ code: status.RESOURCE_EXHAUSTED, details, metadata: new Metadata() });
     };
     // The library refuses a message that is too large by itself.
     const send = call.sendStatus.bind(call);
     call.sendStatus = (sent) => {
       if (sent.code === status.RESOURCE_EXHAUSTED && sent.details.includes('larger than max'))
-        onLimit?.('message', undefined);
+        onLimit('message', undefined);
       send(sent);
     };
+    countCall(call);
     let waiting: NodeJS.Timeout | undefined;
     return new ServerInterceptingCall(call, {
       start: (next) =>
@@ -139,6 +129,19 @@ const intercept =
       },
     });
   };
+
+/** A connection with a call is not idle. */
+function countCall(call: object): void {
+  const stream = streamOf({ call });
+  const session = stream?.session;
+  const accepted = session && acceptedOf(session as Parameters<typeof acceptedOf>[0]);
+  if (!accepted) return;
+  accepted.calls += 1;
+  stream.once('close', () => {
+    accepted.calls -= 1;
+    accepted.restingSince = performance.now();
+  });
+}
 
 function sizeOf(metadata: Metadata): number {
   let bytes = 0;

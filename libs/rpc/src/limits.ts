@@ -1,4 +1,4 @@
-/** What one server takes of its peers. What is beyond is refused with RESOURCE_EXHAUSTED, or its connection closed. */
+/** What one process takes of its peers. What is beyond is refused with RESOURCE_EXHAUSTED, or its connection closed. */
 export interface Limits {
   /** Bytes of one message. */
   readonly messageBytes: number;
@@ -10,10 +10,16 @@ export interface Limits {
   readonly streamsPerIdentity: number;
   /** Calls and streams on one connection; a client waits with more. */
   readonly callsPerConnection: number;
+  /** Connections of one identity. */
+  readonly connectionsPerIdentity: number;
+  /** TLS handshakes that are under way on one listener. */
+  readonly halfOpen: number;
   /** How long a TLS handshake may take, and the message of a call after its headers, in ms. */
   readonly halfOpenMs: number;
   /** How long a connection may be without a call before it is closed, in ms. */
   readonly idleMs: number;
+  /** How long a stream may wait for its reader to take what was sent, in ms. */
+  readonly unreadMs: number;
 }
 
 export const defaultLimits: Limits = {
@@ -23,13 +29,29 @@ export const defaultLimits: Limits = {
   pendingPerIdentity: 4_096,
   streamsPerIdentity: 1_024,
   callsPerConnection: 1_024,
+  connectionsPerIdentity: 1_024,
+  halfOpen: 256,
   halfOpenMs: 10_000,
   idleMs: 600_000,
+  unreadMs: 30_000,
 };
 
 /** Which limit was reached. */
-export const limitNames = ['message', 'metadata', 'pending', 'streams', 'half-open'] as const;
+export const limitNames = [
+  'message',
+  'metadata',
+  'path',
+  'pending',
+  'streams',
+  'entries',
+  'connections',
+  'half-open',
+  'idle',
+  'unread',
+] as const;
 export type LimitName = (typeof limitNames)[number];
+/** Told of each time that one was reached. `peer`: the SPIFFE id, where it is known. */
+export type OnLimit = (limit: LimitName, peer: string | undefined) => void;
 
 /** Whoever is silent for this long is asked for a sign of life, and is given as long again, in ms. */
 const SILENCE_MS = 30_000;

@@ -8,7 +8,9 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { once } from 'node:events';
+import { constants } from 'node:http2';
 import type { CallContext } from 'nice-grpc';
+import { streamOf } from './accepted.ts';
 import { BEAT_HEADER, withBeats } from './beat.ts';
 import { grpcDefinition, Malformed } from './definition.ts';
 import { NsmError } from './error.ts';
@@ -33,7 +35,7 @@ export async function serve(
     mode,
   }: { identity: IdentitySource | undefined; gate: Gate; mode: number | undefined },
 ): Promise<Listener> {
-  const secure = identity && (await secureServer(identity, gate.limits.halfOpenMs));
+  const secure = identity && (await secureServer(identity, gate));
   // Channelz stays on: without it the library forgets the sessions it has to cut when it is shut down.
   const server = new Server({
     ...serverOptions(gate.limits),
@@ -44,7 +46,7 @@ export async function serve(
       const handler = handlers[key];
       if (handler === undefined)
         throw new Error(`${definition.fullName} has no handler for ${key}`);
-      const serving = { handler, hop, secure };
+      const serving = { handler, hop, secure, gate };
       return [key, method.responseStream ? streaming(serving) : unary(serving)];
     });
     server.addService(
@@ -55,7 +57,7 @@ export async function serve(
   const names = services.map(({ definition }) => definition.fullName);
   for (const version of reflectionDefinitions)
     server.addService(version, { serverReflectionInfo: reflecting(names) });
-  const listening = await listen(server, url, { secure, mode });
+  const listening = await listen(server, url, { secure, gate, mode });
   return {
     url: listening.url,
     close: async (graceMs = 1_000) => {
@@ -78,6 +80,7 @@ interface Serving {
   readonly handler: Handler;
   readonly hop: string;
   readonly secure: SecureServer | undefined;
+  readonly gate: Gate;
 }
 
 type Call =
@@ -157,7 +160,7 @@ const streaming =
         }
         for await (const response of beats ? withBeats(responses) : responses) {
           sendHeader();
-          if (!call.write(response)) await once(call, 'drain', { signal });
+          if (!call.write(response)) await taken(call, context, serving.gate);
         }
       } catch (err) {
         if (!signal.aborted) throw err;
@@ -171,6 +174,24 @@ const streaming =
       (err: unknown) => call.emit('error', toStatus(err, serving.hop)),
     );
   };
+
+/** Waits until the reader has taken what was written. One that takes nothing would hold it for ever: its stream is reset. */
+async function taken(
+  call: ServerWritableStream<unknown, unknown>,
+  { signal, peer }: ServerContext,
+  { limits, onLimit }: Gate,
+): Promise<void> {
+  const timer = setTimeout(() => {
+    onLimit('unread', peer?.spiffeId);
+    // RESOURCE_EXHAUSTED to gRPC; a status would have to wait behind what is not read.
+    streamOf(call)?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  }, limits.unreadMs);
+  try {
+    await once(call, 'drain', { signal });
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 const reflecting =
   (names: readonly string[]) => (call: ServerDuplexStream<Uint8Array, Uint8Array>) => {

@@ -1,5 +1,4 @@
 import { closeSync } from 'node:fs';
-import type { ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import { uptime } from 'node:os';
 import { Duplex } from 'node:stream';
@@ -11,6 +10,7 @@ import {
   unixWrite,
   watchDescriptor,
 } from '@nsm/netlink';
+import { acceptedOf, sessionOf } from './accepted.ts';
 import type { Descriptors } from './descriptors.ts';
 import { NsmError } from './error.ts';
 import { ReceivedDescriptors } from './received.ts';
@@ -176,31 +176,9 @@ export function takeOver(socket: Socket): UnixStream {
   return new UnixStream(fd);
 }
 
-/** What TLS is told to show of the stream below it. */
-interface Above {
-  stream?: unknown;
-}
-
-/** Makes a stream known to the calls that come through a socket above it. A bare stream is known by itself. */
-export const standsOn = (socket: object, stream: UnixStream): void => {
-  (socket as Above).stream = stream;
-};
-
 /** The connection a call came on; undefined where it carries no descriptors. */
 export function descriptorsOf(call: object): Descriptors | undefined {
-  const socket = sessionOf(call)?.socket as Above | undefined;
-  return socket?.stream instanceof UnixStream ? socket.stream : undefined;
-}
-
-/** What the library makes of a call, and interceptors wrap. */
-interface LibraryCall {
-  readonly stream?: { readonly session?: ServerHttp2Session };
-  readonly nextCall?: LibraryCall;
-}
-
-/** The library tells a handler nothing of it; its call holds the stream, and that the connection. */
-export function sessionOf(surface: object): ServerHttp2Session | undefined {
-  let { call } = surface as { call?: LibraryCall };
-  while (call?.nextCall) call = call.nextCall;
-  return call?.stream?.session;
+  const session = sessionOf(call);
+  const stream = session && acceptedOf(session)?.stream;
+  return stream instanceof UnixStream ? stream : undefined;
 }

@@ -28,6 +28,14 @@ export const limitSettings = {
     defaultLimits.callsPerConnection,
     'calls and streams on one connection',
   ),
+  NSM_MAX_CONNECTIONS_PER_IDENTITY: whole(
+    defaultLimits.connectionsPerIdentity,
+    'connections of one identity',
+  ),
+  NSM_MAX_HALF_OPEN: whole(
+    defaultLimits.halfOpen,
+    'TLS handshakes under way on one listener; the oldest is cut for one more',
+  ),
   NSM_HALF_OPEN_LIMIT: duration({
     fallback: '10s',
     help: 'how long a TLS handshake may take, and the message of a call',
@@ -35,6 +43,10 @@ export const limitSettings = {
   NSM_IDLE_LIMIT: duration({
     fallback: '10m',
     help: 'how long a connection may be without a call',
+  }),
+  NSM_UNREAD_LIMIT: duration({
+    fallback: '30s',
+    help: 'how long a stream may wait for its reader',
   }),
 };
 
@@ -44,8 +56,11 @@ export const limitsFrom = (config: Values<typeof limitSettings>): Limits => ({
   pendingPerIdentity: config.NSM_MAX_PENDING_PER_IDENTITY,
   streamsPerIdentity: config.NSM_MAX_STREAMS_PER_IDENTITY,
   callsPerConnection: config.NSM_MAX_CALLS_PER_CONNECTION,
+  connectionsPerIdentity: config.NSM_MAX_CONNECTIONS_PER_IDENTITY,
+  halfOpen: config.NSM_MAX_HALF_OPEN,
   halfOpenMs: config.NSM_HALF_OPEN_LIMIT,
   idleMs: config.NSM_IDLE_LIMIT,
+  unreadMs: config.NSM_UNREAD_LIMIT,
 });
 
 /** The same limit is logged again after this time, in ms. */
@@ -67,6 +82,8 @@ export function tellLimits(
     const { at, refused } = last.get(limit) ?? { at: -QUIET_MS, refused: 0 };
     const quiet = now() - at < QUIET_MS;
     last.set(limit, quiet ? { at, refused: refused + 1 } : { at: now(), refused: 0 });
-    if (!quiet) log.warn({ limit, peer, refused: refused + 1 }, 'a limit was reached');
+    // Whoever has nothing to say for long does nothing wrong.
+    const level = limit === 'idle' ? 'debug' : 'warn';
+    if (!quiet) log[level]({ limit, peer, refused: refused + 1 }, 'a limit was reached');
   };
 }

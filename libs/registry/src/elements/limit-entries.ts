@@ -21,6 +21,7 @@ export const limitEntries = <T extends Entry>(
     if (owned >= max)
       throw new NsmError('exhausted', `${origin} owns ${owned} entries, and may own ${max}`, {
         hint: 'unregister some of them, or raise NSM_MAX_ENTRIES_PER_IDENTITY',
+        limit: 'entries',
       });
     return next(call);
   },

@@ -22,6 +22,7 @@ export const updatePath = <T extends Entry>(
       throw new NsmError(
         'exhausted',
         `path: ${call.path.tokens.length} segments; at most ${maxPath} are taken`,
+        { limit: 'path' },
       );
     const own = await tokens.issue(callerOf(peer, token)).catch((err: unknown) => {
       throw wrapped('an error during generating token', err);
