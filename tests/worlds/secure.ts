@@ -9,7 +9,7 @@ import { svidTokens, tokenHeaders, type Token, type TokenSource } from '@nsm/ide
 import { createAuthority, type Authority } from '@nsm/identity/authority';
 import { heldIdentity } from '@nsm/identity/testing';
 import { createPrefixPool, parsePrefix } from '@nsm/ip';
-import { createPolicies } from '@nsm/policy';
+import { createPolicies, type PolicySet } from '@nsm/policy';
 import {
   NetworkServiceDefinition,
   NetworkServiceRequest,
@@ -83,11 +83,12 @@ export interface Secure {
   stop(): Promise<void>;
 }
 
-export async function startSecure(): Promise<Secure> {
+export async function startSecure(set: PolicySet = 'strict'): Promise<Secure> {
   const folder = mkdtempSync(join(tmpdir(), 'nsm-'));
   const stops: (() => unknown)[] = [() => rmSync(folder, { recursive: true })];
   const authority = createAuthority('nsm.test', 60 * MINUTE, clock);
-  const policies = createPolicies({ admins: [ADMIN] });
+  const bundles = new Map([[authority.trustDomain, [authority.certificate]]]);
+  const policies = createPolicies({ admins: [ADMIN], set, bundles: () => bundles });
   const common = {
     clock,
     random: Math.random,
@@ -100,7 +101,7 @@ export async function startSecure(): Promise<Secure> {
     const source = heldIdentity(of.issue(id, 60 * MINUTE), clock);
     const transport = createGrpcTransport(source);
     stops.push(() => transport.close());
-    const tokens = svidTokens(source, LIFETIME, clock);
+    const tokens = svidTokens(source, LIFETIME, clock, { certificates: set === 'closed' });
     const headers =
       (token: AskOptions['token']): HeadersFor =>
       async (server) =>

@@ -15,13 +15,23 @@ interface Kept {
   readonly until: number;
 }
 
-const HEADER = base64url({ alg: 'ES256', typ: 'JWT' });
+const HEADER = { alg: 'ES256', typ: 'JWT' };
+
+export interface SvidTokenOptions {
+  /** Whether tokens carry the certificates of their signer, so that every hop can verify them (RFC 7515, 4.1.6: x5c). @default false */
+  readonly certificates?: boolean;
+}
 
 /**
  * Tokens signed with the key of the X.509-SVID that the peer has seen (contract 2.4): ES256, for one peer, until the lifetime or the SVID ends.
  * One is signed per peer and tenth of the lifetime, not per request.
  */
-export function svidTokens(source: IdentitySource, lifetimeMs: number, clock: Clock): TokenSource {
+export function svidTokens(
+  source: IdentitySource,
+  lifetimeMs: number,
+  clock: Clock,
+  { certificates = false }: SvidTokenOptions = {},
+): TokenSource {
   const kept = new WeakMap<Identity, Map<string, Kept>>();
   return {
     issue: async (peer): Promise<Token> => {
@@ -34,7 +44,9 @@ export function svidTokens(source: IdentitySource, lifetimeMs: number, clock: Cl
       if (!found || found.until <= now) {
         const seconds = Math.floor(Math.min(now + lifetimeMs, endOf(identity)) / 1_000);
         const until = now + (seconds * 1_000 - now) * REUSE;
-        found = { token: signed(identity, peer?.spiffeId, seconds), seconds, until };
+        const claims = { sub: identity.spiffeId, aud: peer && [peer.spiffeId], exp: seconds };
+        const header = certificates ? { ...HEADER, x5c: chainOf(identity) } : HEADER;
+        found = { token: signed(header, claims, identity), seconds, until };
         if (tokens.size >= MAX_KEPT) tokens.clear();
         tokens.set(audience, found);
       }
@@ -44,9 +56,11 @@ export function svidTokens(source: IdentitySource, lifetimeMs: number, clock: Cl
   };
 }
 
-function signed({ spiffeId, privateKey }: Identity, audience: string | undefined, exp: number) {
-  const claims = { sub: spiffeId, ...(audience !== undefined && { aud: [audience] }), exp };
-  const text = `${HEADER}.${base64url(claims)}`;
+const chainOf = ({ certificates }: Identity): string[] =>
+  certificates.map(({ raw }) => raw.toString('base64'));
+
+function signed(header: object, claims: object, { privateKey }: Identity): string {
+  const text = `${base64url(header)}.${base64url(claims)}`;
   const key = { key: privateKey, dsaEncoding: 'ieee-p1363' as const };
   return `${text}.${sign('sha256', Buffer.from(text), key).toString('base64url')}`;
 }

@@ -1,4 +1,4 @@
-export { createPolicies } from './policies.ts';
+export { createPolicies, policySets } from './policies.ts';
 export type { Policies, PolicyOptions, PolicySet } from './policies.ts';
 export { followPolicies } from './user/folder.ts';
 export type { PolicyFolder } from './user/folder.ts';

@@ -1,5 +1,5 @@
 import { createTokenReader, TokenError, type TokenReader } from '@nsm/identity';
-import { NsmError } from '@nsm/rpc';
+import { NsmError, type Identity } from '@nsm/rpc';
 import { clientAllowed, connectionOwned } from './owner-policies.ts';
 import type { Operation, Policy, Question } from './question.ts';
 import {
@@ -7,11 +7,16 @@ import {
   prevTokenSigned,
   tokensChained,
   tokensExpired,
+  tokensSigned,
   tokensValid,
 } from './token-policies.ts';
 
-/** `upstream`: the rules of contract 2.10 and no others; `strict`: and those of ours where it leaves gaps. */
-export type PolicySet = 'strict' | 'upstream';
+/**
+ * `upstream`: the rules of contract 2.10 and no others; `strict`: and those of ours where it leaves gaps; `closed`: and no token without
+ * the certificates of its signer, which upstream's do not carry.
+ */
+export const policySets = ['strict', 'upstream', 'closed'] as const;
+export type PolicySet = (typeof policySets)[number];
 
 /** Decides who may do what. */
 export interface Policies {
@@ -24,6 +29,8 @@ export interface Policies {
 export interface PolicyOptions {
   /** @default strict */
   readonly set?: PolicySet;
+  /** The authorities that tokens with certificates are held against, as they are now. @default none is known */
+  readonly bundles?: () => Identity['bundles'];
   /** SPIFFE ids that may see every connection and change every connection and entry; the tokens they bring are judged all the same. */
   readonly admins?: readonly string[];
   /** Those of the user, asked after the built-in ones. @default none */
@@ -33,32 +40,37 @@ export interface PolicyOptions {
 type Rules = Readonly<Record<Operation, readonly Policy[]>>;
 
 /** What is asked at which point, in this order; the first refusal counts. */
-function rulesOf(set: PolicySet, reader: TokenReader): Rules {
+function rulesOf(set: PolicySet, reader: TokenReader, bundles: () => Identity['bundles']): Rules {
   const common = [tokensValid(reader), tokensExpired(reader), tokensChained(reader)];
+  const signed = set === 'upstream' ? [] : [tokensSigned(reader, bundles, set === 'closed')];
   const connection = [
     ...common,
     prevTokenSigned(reader),
-    ...(set === 'strict' ? [connectionOwned(reader)] : []),
+    ...signed,
+    ...(set === 'upstream' ? [] : [connectionOwned(reader)]),
   ];
-  const registry = [...common, prevTokenSigned(reader), clientAllowed(reader)];
+  const registry = [...common, prevTokenSigned(reader), ...signed, clientAllowed(reader)];
   return {
     request: connection,
     close: connection,
     register: registry,
     unregister: registry,
     monitor: [],
-    answer: [...common, nextTokenSigned(reader)],
+    answer: [...common, nextTokenSigned(reader), ...signed],
   };
 }
+
+const NOBODY: Identity['bundles'] = new Map();
 
 /** The built-in rules and those of the user. */
 export function createPolicies({
   set = 'strict',
+  bundles = () => NOBODY,
   admins = [],
   more = () => [],
 }: PolicyOptions = {}): Policies {
   const reader = createTokenReader();
-  const rules = rulesOf(set, reader);
+  const rules = rulesOf(set, reader, bundles);
   const all = new Set(admins);
   return {
     check: (given) => {

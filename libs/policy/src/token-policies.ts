@@ -1,4 +1,5 @@
 import { TokenError, type TokenReader } from '@nsm/identity';
+import type { Identity } from '@nsm/rpc';
 import { isEnding, type Policy, type Question } from './question.ts';
 
 /** Every token of the way is an ES256 JWT with subject, audience and expiry. */
@@ -61,6 +62,24 @@ export const nextTokenSigned = (reader: TokenReader): Policy => ({
     );
     return reasons.includes(undefined) ? undefined : reasons[0];
   },
+});
+
+/**
+ * The tokens of hops that are neither at the other end of the connection nor this one are signed with certificates that they carry, as
+ * far as they carry any (contract 2.4 knows of none); `all`: each of them has to.
+ */
+export const tokensSigned = (
+  reader: TokenReader,
+  bundles: () => Identity['bundles'],
+  all: boolean,
+): Policy => ({
+  name: 'tokens-signed',
+  refuses: ({ op, index, tokens }) =>
+    first(tokens, (token, k) => {
+      if (k === index || k === (op === 'answer' ? index + 1 : index - 1)) return undefined;
+      if (!all && reader.read(token).x5c === undefined) return undefined;
+      return fault(() => reader.prove(token, bundles()), `token ${k}`);
+    }),
 });
 
 function first(

@@ -11,7 +11,7 @@ export type { PassedSockets } from './passed-sockets.ts';
 export { namingElements } from './naming.ts';
 export { buildOf, versionLine } from './version.ts';
 export { service } from './transport.ts';
-export { spiffeIdOf, trustDomainOf } from './tls-peer.ts';
+export { peerOf, spiffeIdOf, trustDomainOf } from './tls-peer.ts';
 export type {
   CallOptions,
   Client,

@@ -218,7 +218,7 @@ async function run(
         'insecure: peers are not authenticated, and tokens prove nothing; whoever reaches a socket is trusted',
       );
     }
-    const opened = await openPolicies(from, log);
+    const opened = await openPolicies(from, identity, log);
     lifecycle.onStop('policies', () => opened.close());
     ({ policies } = opened);
     await start({
@@ -232,7 +232,9 @@ async function run(
       annotate: (attributes) => tracing?.annotate(attributes),
       tokens: (subject, lifetimeMs) =>
         identity
-          ? svidTokens(identity, lifetimeMs, systemClock)
+          ? svidTokens(identity, lifetimeMs, systemClock, {
+              certificates: from.NSM_POLICY_SET === 'closed',
+            })
           : insecureTokens(subject, lifetimeMs, systemClock),
       policies,
       maxPath: from?.NSM_MAX_PATH_LENGTH,

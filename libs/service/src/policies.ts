@@ -1,4 +1,12 @@
-import { createPolicies, followPolicies, type Policies, type PolicyFolder } from '@nsm/policy';
+import {
+  createPolicies,
+  followPolicies,
+  policySets,
+  type Policies,
+  type PolicyFolder,
+  type PolicyOptions,
+} from '@nsm/policy';
+import type { IdentitySource } from '@nsm/rpc';
 import type { Logger } from './log.ts';
 import { choice, list, text, type Values } from './settings.ts';
 
@@ -7,10 +15,9 @@ export const policySettings = {
   NSM_POLICY_SET: choice(
     {
       fallback: 'strict',
-      help: 'strict: the rules of upstream and those of ours where it leaves gaps; upstream: its rules and no others',
+      help: 'strict: the rules of upstream and those of ours where it leaves gaps; upstream: its rules and no others; closed: strict, and tokens carry certificates and are refused without, for meshes without a hop of upstream',
     },
-    'strict',
-    'upstream',
+    ...policySets,
   ),
   NSM_POLICY_FOLDER: text({
     fallback: '',
@@ -30,17 +37,21 @@ interface OpenPolicies {
 /** The policies of a process. @throws Error where those of the user cannot be read */
 export async function openPolicies(
   config: Values<typeof policySettings> | undefined,
+  identity: IdentitySource | undefined,
   log: Logger,
 ): Promise<OpenPolicies> {
   if (!config) return { policies: createPolicies(), close: () => undefined };
   const { NSM_POLICY_SET: set, NSM_ADMINS: admins, NSM_POLICY_FOLDER: folder } = config;
-  if (folder === '') return { policies: createPolicies({ set, admins }), close: () => undefined };
+  let trusted: ReturnType<NonNullable<PolicyOptions['bundles']>> = new Map();
+  identity?.onChange((now) => (trusted = now.bundles));
+  const options: PolicyOptions = { set, admins, bundles: () => trusted };
+  if (folder === '') return { policies: createPolicies(options), close: () => undefined };
   const followed: PolicyFolder = await followPolicies(folder, {
     onSet: (policies) => log.info({ folder, policies }, 'policies'),
     onFault: (fault) => log.error({ folder, fault }, 'policies cannot be read'),
   });
   return {
-    policies: createPolicies({ set, admins, more: () => followed.current() }),
+    policies: createPolicies({ ...options, more: () => followed.current() }),
     close: () => followed.close(),
   };
 }
