@@ -7,6 +7,7 @@ import { svidTokens, tokenHeaders } from '@nsm/identity';
 import { systemClock } from '@nsm/chain';
 import { parseTopology, startLab, type Lab } from '@nsm/lab';
 import { NetworkServiceDefinition, NetworkServiceRequest, type Connection } from '@nsm/proto';
+import { showNetns } from '../worlds/show-netns.ts';
 import { table } from './lib/stats.ts';
 
 const seconds = Number(process.argv[2] ?? 120);
@@ -57,8 +58,9 @@ async function load(lab: Lab, k: number, count: Count, goOn: () => boolean): Pro
         },
       ],
     });
+    const onConnection = showNetns(request.connection, request.mechanismPreferences);
     return manager
-      .request(request, { headers, deadline: Date.now() + 30_000 })
+      .request(request, { headers, onConnection, deadline: Date.now() + 30_000 })
       .catch((err: unknown) => {
         count.failures.push(String(err));
         return was;
@@ -67,7 +69,12 @@ async function load(lab: Lab, k: number, count: Count, goOn: () => boolean): Pro
   for (let n = 0; goOn(); n += 1) {
     let wire = await ask(`load-${k}-${n}`, undefined);
     for (let i = 0; i < 10 && goOn(); i += 1) wire = await ask(`load-${k}-${n}`, wire);
-    if (wire) await manager.close(wire, { headers, deadline: Date.now() + 30_000 });
+    if (wire)
+      await manager.close(wire, {
+        headers,
+        onConnection: showNetns(wire),
+        deadline: Date.now() + 30_000,
+      });
   }
 }
 

@@ -2,7 +2,7 @@ import { Scope } from '@nsm/chain';
 import { ConnectionEventType, State, type Connection, type ConnectionEvent } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
 import type { Call, ConnectionNext } from './call.ts';
-import { createFeed, type Feed, type FeedOptions } from './feed.ts';
+import { createFeed, told, type Feed, type FeedOptions } from './feed.ts';
 import type { ConnectionChange } from './news.ts';
 
 interface Entry {
@@ -65,7 +65,9 @@ export function createConnections(
   /** `was`: its state before; a connection is made UP. */
   const emit = (type: ConnectionEventType, connection: Connection, was: State = State.UP): void => {
     const news = type === ConnectionEventType.DELETE || connection.state !== was;
-    for (const feed of feeds) feed.push(type, connection, news);
+    if (feeds.size === 0) return;
+    const what = told(type, connection);
+    for (const feed of feeds) feed.push(what, news);
   };
 
   /** Queues `body` for an id. It looks its entry up when its turn has come: a turn before may have removed it. */

@@ -11,11 +11,24 @@ export const STATES_ONLY = 'states';
 /** How many events a subscriber may be behind before it is cut off. */
 const MAX_BEHIND = 10_000;
 
+/** Something that happened to a connection. All subscribers are told with the same object, so that it is encoded once. */
+export interface Told {
+  readonly type: ConnectionEventType;
+  readonly connection: Connection;
+  readonly event: ConnectionEvent;
+}
+
+export const told = (type: ConnectionEventType, connection: Connection): Told => ({
+  type,
+  connection,
+  event: eventOf(type, [connection]),
+});
+
 /** What one subscriber still has to hear. It holds up nobody else. */
 export interface Feed {
   initial(connections: readonly Connection[]): ConnectionEvent;
   /** `news`: it was deleted, or its state has changed. */
-  push(type: ConnectionEventType, connection: Connection, news: boolean): void;
+  push(what: Told, news: boolean): void;
   events(): AsyncGenerator<ConnectionEvent>;
 }
 
@@ -25,18 +38,13 @@ export interface FeedOptions {
   readonly statesOnly?: boolean;
 }
 
-interface Waiting {
-  readonly type: ConnectionEventType;
-  connection: Connection;
-}
-
 export function createFeed(
   { matches, statesOnly = false }: FeedOptions,
   signal: AbortSignal,
 ): Feed {
-  let waiting: Waiting[] = [];
-  /** The last one of each connection among them. */
-  let newest = new Map<string, Waiting>();
+  let waiting: Told[] = [];
+  /** Where the last one of each connection is among them. */
+  let newest = new Map<string, number>();
   const forget = (): void => {
     waiting = [];
     newest = new Map();
@@ -47,17 +55,19 @@ export function createFeed(
   return {
     initial: (connections) =>
       eventOf(ConnectionEventType.INITIAL_STATE_TRANSFER, connections.filter(matches)),
-    push: (type, connection, news) => {
+    push: (what, news) => {
+      const { type, connection } = what;
       if (behind || (statesOnly && !news) || !matches(connection)) return;
       const last = newest.get(connection.id);
+      const before = last === undefined ? undefined : waiting[last]?.type;
       // A later state of the same connection stands for the earlier one that was not sent yet.
-      if (last?.type === ConnectionEventType.UPDATE && type === ConnectionEventType.UPDATE)
-        last.connection = connection;
-      else {
-        const event = { type, connection };
-        waiting.push(event);
-        newest.set(connection.id, event);
-      }
+      if (
+        last !== undefined &&
+        before === ConnectionEventType.UPDATE &&
+        type === ConnectionEventType.UPDATE
+      )
+        waiting[last] = what;
+      else newest.set(connection.id, waiting.push(what) - 1);
       behind = waiting.length > MAX_BEHIND;
       if (behind) forget(); // what it missed cannot be made good
       wake?.();
@@ -71,9 +81,9 @@ export function createFeed(
           });
         const now = waiting;
         forget();
-        for (const { type, connection } of now) {
+        for (const { event } of now) {
           if (isBehind()) break;
-          yield eventOf(type, [connection]);
+          yield event;
         }
         await new Promise<void>((resolve) => {
           const done = (): void => {

@@ -51,7 +51,7 @@ export const instruments = {
     'kind',
   ),
   nsm_registry_entries: gauge('Entries of the registry.', 'kind'),
-  nsm_limit_refusals_total: counter('Calls that were beyond a limit.', 'limit'),
+  nsm_limit_refusals_total: counter('Calls and connections that were beyond a limit.', 'limit'),
   nsm_watch_streams: gauge('Streams of answers that are open.', 'method'),
   nsm_svid_expiry_timestamp_seconds: gauge(
     'When the identity of the process ends, in seconds since 1970.',
