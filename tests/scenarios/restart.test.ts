@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { listLinks, withRtnetlink } from '@nsm/netlink';
 import { NsmError } from '@nsm/rpc';
-import { make, refresh, type Made } from '../bench/lib/requests.ts';
+import { make, refresh, unmake, type Made } from '../bench/lib/requests.ts';
 import { eventually } from '../worlds/world.ts';
 import { startNetns } from '../worlds/netns.ts';
 import { startStream } from '../worlds/stream.ts';
@@ -82,4 +82,27 @@ test('forwarders that are killed and start again find all wires: no packet is lo
     expect(links()).toEqual(before);
   }
   expect(await started.links('a')).toEqual(programmed);
+});
+
+test('an endpoint that is killed and starts again has what its wires have for their clients, whoever asks first', async () => {
+  const started = await startNetns(
+    twoNodes('rend', '  a: { node: n1, services: [kernel://near/nsm-1] }'),
+  );
+  world = started;
+  await started.connected('a');
+  const links = () => Promise.all(['a', 'nse-near'].map(started.links));
+  const before = await links();
+  await started.kill('a');
+  await started.kill('nse-near');
+  await started.start('nse-near');
+  const { connection } = await persist(() => make(started, 'n1', 'a', 'near', 1));
+  const [wire] = await started.wires();
+  expect(connection.context?.ipContext?.dstIpAddrs).not.toEqual(wire?.endpointAddresses);
+  await unmake(started, 'n1', [{ connection, ms: 0 }]);
+  await started.start('a');
+  await eventually(
+    () => started.refreshes('a'),
+    (count) => count > 0,
+  );
+  expect(await links()).toEqual(before);
 });

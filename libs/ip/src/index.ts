@@ -21,3 +21,4 @@ export {
 } from './prefix.ts';
 export { type AddressPair, createPrefixPool, type PrefixPool } from './prefix-pool.ts';
 export { quarantined } from './quarantine.ts';
+export { reserved, type ReservedOptions } from './reserved.ts';

@@ -7,6 +7,7 @@ import {
   reportRegistration,
   tellConnections,
 } from '@nsm/service';
+import { addressesInUse } from './addresses-in-use.ts';
 import { settings } from './config.ts';
 import { createNse } from './nse.ts';
 import { followPoliciesFile } from './policies-file.ts';
@@ -30,6 +31,7 @@ await main('nse', settings, async (config, runtime) => {
     policies: runtime.policies,
     maxPath: runtime.maxPath,
     pools: config.NSM_CIDR_PREFIX.map((group) => createPrefixPool(group)),
+    inUse: { addresses: addressesInUse(), ms: config.NSM_MAX_TOKEN_LIFETIME },
     polite: config.NSM_IPAM_POLICY === 'polite',
     netns: await ownNetns(),
     policyRoutes: () => policyRoutes.current(),

@@ -7,7 +7,7 @@ import {
   type OnUndoFailure,
   type Outcome,
 } from '@nsm/connection';
-import { quarantined } from '@nsm/ip';
+import { quarantined, reserved, type ReservedOptions } from '@nsm/ip';
 import { NetworkService, NetworkServiceEndpoint } from '@nsm/proto';
 import { keepRegistered, registryClient, type Keeper, type KeepOptions } from '@nsm/registry';
 import type { Service, Transport } from '@nsm/rpc';
@@ -18,6 +18,8 @@ const QUARANTINE_MS = 60_000;
 
 export interface NseOptions extends Omit<NseDeps, 'connections'> {
   readonly transport: Transport;
+  /** What wires of an earlier process have, and for how many ms they may come back for it. @default nothing */
+  readonly inUse?: Omit<ReservedOptions, 'now'>;
   /** The manager of this node: its registry is ours. */
   readonly managerUrl: string;
   /** Names of the network services to offer. */
@@ -60,8 +62,10 @@ export function createNse(options: NseOptions): Nse {
     onRegistration,
   } = options;
   const connections = createConnections(options.onUndoFailure);
+  const now = (): number => clock.now();
+  const { inUse = { addresses: [], ms: 0 } } = options;
   const pools = options.pools.map((pool) =>
-    quarantined(pool, { ms: QUARANTINE_MS, now: () => clock.now() }),
+    quarantined(reserved(pool, { ...inUse, now }), { ms: QUARANTINE_MS, now }),
   );
   const registry = registryClient(transport, managerUrl, { tokens, policies, clock, random });
   const keep = { clock, random, onAttempt: onRegistration };
@@ -73,7 +77,7 @@ export function createNse(options: NseOptions): Nse {
       ...options,
       chain: nseChain({ ...options, connections, pools }),
       connections,
-      now: () => clock.now(),
+      now,
     }),
     register: async (url) => {
       if (options.registerServices) await registerServices();

@@ -1,7 +1,14 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { Connection, IPContext } from '@nsm/proto';
 import { startNse } from './parts.ts';
-import { callerOf, createStage, refusal, type PartialConnection, type Stage } from './stage.ts';
+import {
+  callerOf,
+  createStage,
+  LIFETIME,
+  refusal,
+  type PartialConnection,
+  type Stage,
+} from './stage.ts';
 
 /** How long addresses that were given back are given to nobody else, in ms. */
 const REST_MS = 60_000;
@@ -66,6 +73,20 @@ test('75: after a restart the endpoint keeps the addresses a refresh brings', as
     ['172.16.1.0/32'],
     ['172.16.1.4/32'],
   ]);
+});
+
+test('75: after a restart the endpoint keeps what its wires have for their clients, until their tokens have ended', async () => {
+  const a = callerOf(stage, await startNse(stage));
+  const first = await a.request({ id: 'A-1' });
+  const { dstIpAddrs, srcIpAddrs } = ipOf(first);
+  const inUse = [...dstIpAddrs, ...srcIpAddrs].map((text) => text.replace('/32', ''));
+  const restarted = callerOf(stage, await startNse(stage, { url: stage.unix('again'), inUse }));
+  // Somebody else asks before the client does.
+  expect(ipOf(await restarted.request({ id: 'A-2' })).dstIpAddrs).toEqual(['172.16.1.2/32']);
+  expect(ipOf(await restarted.request(first))).toEqual(ipOf(first));
+  const third = callerOf(stage, await startNse(stage, { url: stage.unix('third'), inUse }));
+  await stage.clock.advance(LIFETIME);
+  expect(ipOf(await third.request({ id: 'A-3' })).dstIpAddrs).toEqual(dstIpAddrs);
 });
 
 test('75: addresses that another connection has by now are not kept', async () => {

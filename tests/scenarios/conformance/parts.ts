@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createVnis, type Networks, type NetnsProof } from '@nsm/connection';
 import { createFakeDatapath, type FakeDatapath } from '@nsm/datapath/fake';
 import { millis } from '@nsm/identity';
-import { createPrefixPool, parsePrefix } from '@nsm/ip';
+import { createPrefixPool, parseAddress, parsePrefix } from '@nsm/ip';
 import { type Connection, type NetworkServiceEndpoint, type PolicyRoute } from '@nsm/proto';
 import { createPolicies } from '@nsm/policy';
 import {
@@ -21,7 +21,7 @@ import { createNsmgr, type Nsmgr } from '@nsm/service-nsmgr';
 import { createRegistry } from '@nsm/service-registry';
 import { endpointOf, serviceOf } from './entries.ts';
 import { startHop, tokensOf, type Hop } from './hop.ts';
-import { MINUTE, type Stage } from './stage.ts';
+import { LIFETIME, MINUTE, type Stage } from './stage.ts';
 
 export { endpointOf, serviceOf };
 
@@ -191,8 +191,11 @@ export async function startNse(
     groups = [['172.16.1.0/24']],
     polite = false,
     url = stage.unix(name),
+    inUse = [],
     policyRoutes = () => [],
   }: {
+    /** What wires of an earlier process have. */
+    readonly inUse?: readonly string[];
     readonly policyRoutes?: () => readonly PolicyRoute[];
     readonly name?: string;
     readonly groups?: readonly (readonly string[])[];
@@ -208,6 +211,7 @@ export async function startNse(
     tokens: tokensOf(stage, name),
     policies: createPolicies(),
     pools: groups.map((group) => createPrefixPool(group.map(parsePrefix))),
+    inUse: { addresses: inUse.map(parseAddress), ms: LIFETIME },
     polite,
     netns: 'inode://1/2',
     policyRoutes,
