@@ -191,6 +191,21 @@ test('a candidate that could not be reached comes last for a while', async () =>
   expect(tried.slice(4)).toEqual(['b', 'a', 'b']);
 });
 
+test('an endpoint that its node could not reach comes last, and the others of that node do not', async () => {
+  const element = roundRobin(createFakeClock(0));
+  const url = 'tcp://n2:5001';
+  const candidates = ['a', 'b'].map((name) => endpoint(name, 'svc', {}, { url }));
+  const tried: string[] = [];
+  const ask = () =>
+    element.run(callOf({ networkService: 'svc' }, { candidates }), async (call) => {
+      tried.push(call.target?.name ?? '');
+      if (call.target?.name === 'a') throw new NsmError('unavailable', 'a is gone', { hop: 'n2' });
+      return call.connection;
+    });
+  for (let i = 0; i < 3; i += 1) await ask();
+  expect(tried).toEqual(['a', 'b', 'b', 'b']);
+});
+
 describe('discover-forwarder', () => {
   const ownUrl = 'tcp://me:5001';
   const forwarder = (

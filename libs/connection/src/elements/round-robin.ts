@@ -4,7 +4,7 @@ import type { ConnectionElement } from '../call.ts';
 import { withConnection } from '../call.ts';
 import { tryEach } from '../try-each.ts';
 
-/** How long a candidate that could not be reached is asked after the others, in ms: the registry may name a dead one for a minute. */
+/** How long who could not be reached is asked after the others, in ms: the registry may name a dead one for a minute. */
 const SHUN_MS = 10_000;
 
 /**
@@ -13,12 +13,12 @@ const SHUN_MS = 10_000;
  */
 export const roundRobin = (clock: Pick<Clock, 'now'>): ConnectionElement => {
   const starts = new Map<string, number>();
-  /** Until when, by URL, in ms since 1970. */
+  /** Until when, by URL, or by name where the URL was reached and the endpoint behind it was not, in ms since 1970. */
   const shunned = new Map<string, number>();
-  const isShunned = (url: string): boolean => {
-    const shuns = (shunned.get(url) ?? 0) > clock.now();
-    if (!shuns) shunned.delete(url);
-    return shuns;
+  const shuns = (key: string): boolean => (shunned.get(key) ?? 0) > clock.now();
+  const shun = (key: string): void => {
+    for (const [other, until] of shunned) if (until <= clock.now()) shunned.delete(other);
+    shunned.set(key, clock.now() + SHUN_MS);
   };
   return {
     name: 'round-robin',
@@ -28,7 +28,7 @@ export const roundRobin = (clock: Pick<Clock, 'now'>): ConnectionElement => {
       const start = candidates.length > 1 ? (starts.get(service) ?? 0) % candidates.length : 0;
       if (candidates.length > 1) starts.set(service, start + 1);
       const inTurn = [...candidates.slice(start), ...candidates.slice(0, start)];
-      const last = inTurn.filter(({ url }) => isShunned(url));
+      const last = inTurn.filter(({ name, url }) => shuns(name) || shuns(url));
       return tryEach(
         [...inTurn.filter((candidate) => !last.includes(candidate)), ...last],
         { what: 'endpoint', none: 'all candidates have failed' },
@@ -39,10 +39,11 @@ export const roundRobin = (clock: Pick<Clock, 'now'>): ConnectionElement => {
               target: { name, url },
             });
             shunned.delete(url);
+            shunned.delete(name);
             return answer;
           } catch (thrown) {
-            if (NsmError.from(thrown).code === 'unavailable')
-              shunned.set(url, clock.now() + SHUN_MS);
+            const { code, hop } = NsmError.from(thrown);
+            if (code === 'unavailable') shun(hop === undefined ? url : name);
             throw thrown;
           }
         },
