@@ -1,5 +1,5 @@
 import { deleteNetns } from '@nsm/netlink';
-import { NetworkService } from '@nsm/proto';
+import { NetworkService, NetworkServiceEndpoint } from '@nsm/proto';
 import { registryAt, type Mesh } from './mesh.ts';
 import { moving, wireTo } from './moves.ts';
 import type { Scenario } from './scenario.ts';
@@ -41,10 +41,14 @@ const death = (kind: string, service: string): Scenario => ({
   deadlineMs: 1_500,
   run: async (mesh) => {
     const wire = await wireTo(mesh, 'a', service);
-    return moving(mesh, wire, await others(mesh), async () => {
+    const run = await moving(mesh, wire, await others(mesh), async () => {
       await mesh.kill(wire.endpoint);
       deleteNetns(mesh.lab.netns(wire.endpoint));
     });
+    // The next run begins as this one did: with all that are registered alive.
+    const { endpoints } = registryAt(mesh, mesh.lab.plan.registryUrl);
+    await endpoints.unregister(NetworkServiceEndpoint.fromPartial({ name: wire.endpoint }));
+    return run;
   },
 });
 

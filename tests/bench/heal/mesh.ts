@@ -9,6 +9,9 @@ import { startStream } from '../../worlds/stream.ts';
 import { eventually } from '../../worlds/world.ts';
 import { make, unmake } from '../lib/requests.ts';
 
+/** The lifetime of tokens where it is waited for: what does not come back is known to be gone after it. */
+export const LEASE = '5s';
+
 /** A mesh whose processes are ended and whose network is cut. */
 export type Mesh = Awaited<ReturnType<typeof startNetns>>;
 
@@ -21,7 +24,8 @@ export const registryAt = ({ lab, tokens }: Mesh, url: string): RegistryClient =
     random: Math.random,
   });
 
-const bare = (address = ''): string => address.split('/')[0] ?? '';
+/** An address without the length of its prefix. */
+export const bare = (address = ''): string => address.split('/')[0] ?? '';
 /** Where the other end of a wire answers. */
 export const endpointOf = ({ endpointAddresses }: LabWire): string => bare(endpointAddresses[0]);
 

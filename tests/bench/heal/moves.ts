@@ -1,6 +1,12 @@
 import type { LabWire } from '@nsm/lab';
+import {
+  ConnectionEventType,
+  MonitorConnectionDefinition,
+  MonitorScopeSelector,
+  State,
+} from '@nsm/proto';
 import { eventually } from '../../worlds/world.ts';
-import { counting, endpointOf, residueLeft, type Counted, type Mesh } from './mesh.ts';
+import { bare, counting, endpointOf, residueLeft, type Counted, type Mesh } from './mesh.ts';
 import type { Run } from './scenario.ts';
 
 const EVERY_MS = 10;
@@ -16,11 +22,11 @@ export interface Followed {
   stop(): Promise<Counted>;
 }
 
-/** Sends 100 packets a second to the endpoint that a client's wire to a service has at the time. */
+/** Sends 100 packets a second to the endpoint that a client's wire to a service has at the time, as the manager of its node tells. */
 export function follow({ lab }: Mesh, wire: LabWire): Followed {
-  const { client, service } = wire;
+  const { client, connection } = wire;
   let current = endpointOf(wire);
-  let running = true;
+  const watching = new AbortController();
   const counted = { sent: 0, lost: 0 };
   let hear = (_address: string, _sentAt: number): void => undefined;
   const under = new Set<Promise<void>>();
@@ -33,19 +39,24 @@ export function follow({ lab }: Mesh, wire: LabWire): Followed {
     if (received === 0) counted.lost += 1;
     else hear(dst, sentAt);
   };
-  const look = async (): Promise<void> => {
-    while (running) {
-      const wires = await lab.wires();
-      const mine = wires.find((each) => each.client === client && each.service === service);
-      if (mine && mine.state === 'up' && endpointOf(mine) !== '') current = endpointOf(mine);
-      await new Promise((next) => setTimeout(next, EVERY_MS));
-    }
+  const watch = async (): Promise<void> => {
+    const events = lab.dialer
+      .client(MonitorConnectionDefinition, lab.plan.managerUrls[wire.node] ?? '')
+      .monitorConnections(MonitorScopeSelector.create(), { signal: watching.signal });
+    for await (const { type, connections } of events)
+      for (const { path, context, state } of Object.values(connections)) {
+        const [origin] = path?.pathSegments ?? [];
+        const to = bare(context?.ipContext?.dstIpAddrs[0]);
+        const mine = origin?.name === client && origin.id === connection && path?.index === 1;
+        const up = type !== ConnectionEventType.DELETE && state === State.UP;
+        if (mine && up && to !== '') current = to;
+      }
   };
   const timer = setInterval(() => {
     const one = send(current).finally(() => under.delete(one));
     under.add(one);
   }, EVERY_MS);
-  const looking = look();
+  const watched = watch();
   return {
     answer: async (passes) => {
       const since = performance.now();
@@ -54,14 +65,15 @@ export function follow({ lab }: Mesh, wire: LabWire): Followed {
         if (sentAt >= since && passes(address)) resolve(performance.now() - since);
       };
       const late = setTimeout(() => resolve(Infinity), PATIENCE_MS);
-      const ms = await promise;
+      // A watch that ends before has failed.
+      const ms = await Promise.race([promise, watched.then(() => Infinity)]);
       clearTimeout(late);
       return ms;
     },
     stop: async () => {
-      running = false;
+      watching.abort();
       clearInterval(timer);
-      await looking;
+      await watched.catch(() => undefined);
       await Promise.all(under);
       return counted;
     },

@@ -1,7 +1,7 @@
 import { parseAddress } from '@nsm/ip';
 import type { LabWire } from '@nsm/lab';
 import { getLink, linkSet, neighbourDelete, neighbourReplace, withRtnetlink } from '@nsm/netlink';
-import { allUp, type Mesh } from './mesh.ts';
+import { allUp, LEASE, type Mesh } from './mesh.ts';
 import { moving, wireTo } from './moves.ts';
 import type { Scenario } from './scenario.ts';
 
@@ -69,4 +69,21 @@ const vanishing: Scenario = {
   },
 };
 
+const orphaned: Scenario = {
+  name: `remote manager killed for good, tokens of ${LEASE}`,
+  until: 'traffic on a new wire',
+  deadlineMs: 6_500,
+  run: async (mesh) => {
+    const wire = await wireTo(mesh, 'a', 'rem');
+    const manager = wire.endpoint.replace('rem-', 'nsmgr-n');
+    try {
+      return await moving(mesh, wire, await bystanders(mesh), () => mesh.kill(manager));
+    } finally {
+      await mesh.start(manager);
+      await allUp(mesh);
+    }
+  },
+};
+
 export const networkScenarios: readonly Scenario[] = [vanishing];
+export const orphanScenarios: readonly Scenario[] = [orphaned];
