@@ -54,6 +54,20 @@ describe('authorize', () => {
     await expect(judge(endpointKind, there).run(call, answer)).rejects.toMatchObject(denied);
   });
 
+  test('lets the hop that an endpoint came through unregister it in its own name, and do no more', async () => {
+    const there = { ...endpoint, pathIds: [nse.id, manager.id, registry.id] };
+    const inOwnName = async (op: RegistryCall<NetworkServiceEndpoint>['op'], of = manager) => ({
+      ...(await heard(op, endpoint, of)),
+      path: { index: 1, tokens: [await of.tokenFor(registry), await registry.tokenFor(of)] },
+      peer: of.peer,
+    });
+    const element = judge(endpointKind, there);
+    await element.run(await inOwnName('unregister'), answer);
+    await expect(element.run(await inOwnName('register'), answer)).rejects.toMatchObject(denied);
+    const stranger = await inOwnName('unregister', other);
+    await expect(element.run(stranger, answer)).rejects.toMatchObject(denied);
+  });
+
   test('lets others say of a service what is said already, and leaves it to its owner', async () => {
     const there = { ...service, pathIds: [nse.id, manager.id, registry.id] };
     const element = judge(serviceKind, there);

@@ -14,7 +14,8 @@ export interface AuthorizeOptions<T extends Entry> {
 
 /**
  * Refuses what policies do not allow, before anything has been done (contract 2.10). Stands below update-path. A service that says
- * what is there already may be registered by anybody and stays its owner's: several endpoints offer it.
+ * what is there already may be registered by anybody and stays its owner's: several endpoints offer it. The hop that an entry came
+ * through may unregister it in its own name, as upstream's managers do when it expires: it could show the owner's token as well.
  */
 export const authorize = <T extends Entry>({
   policies,
@@ -30,6 +31,8 @@ export const authorize = <T extends Entry>({
     const owner = there?.pathIds[0];
     const origin = subjectOf(path.tokens[0] ?? '');
     const again = there && owner !== origin && saysTheSame(call, there, kind);
+    const cleaning =
+      op === 'unregister' && origin !== undefined && there?.pathIds.at(-2) === origin;
     policies.check({
       op,
       peer,
@@ -37,7 +40,7 @@ export const authorize = <T extends Entry>({
       index: path.index,
       now: clock.now(),
       entry,
-      owner: again ? undefined : owner,
+      owner: again || cleaning ? undefined : owner,
     });
     return next(again ? withEntry(call, { pathIds: there.pathIds } as Partial<T>) : call);
   },
