@@ -57,10 +57,12 @@ export interface Nsmgr {
 export function createNsmgr(options: NsmgrOptions): Nsmgr {
   const { transport, registryUrl, clock, random, tokens, policies, ownUrl, labels, onMoved } =
     options;
-  const connections = createConnections(
-    options.onUndoFailure,
-    connectionNews(() => clock.now(), options.onNews ?? (() => undefined)),
-  );
+  const tellNews = connectionNews(() => clock.now(), options.onNews ?? (() => undefined));
+  const connections = createConnections(options.onUndoFailure, (change) => {
+    tellNews(change);
+    if (change.type === 'requested' && (!change.was || change.reselected))
+      monitor.connection(change.connection);
+  });
   const client = registryClient(transport, registryUrl, { tokens, policies, clock, random });
   const front = serveRegistryFront({
     client,

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from '@jest/globals';
-import { NetworkService, NetworkServiceEndpoint } from '@nsm/proto';
+import { Connection, NetworkService, NetworkServiceEndpoint } from '@nsm/proto';
 import { monitorServices, type ServiceMonitor } from './service-monitor.ts';
 
 const NOW = 1_700_000_000_000;
@@ -63,6 +63,15 @@ test('whose endpoint no longer fits the rules of the service is closed, others a
 test('whose endpoint no longer has the labels is closed, others are not', async () => {
   monitor.endpoint({ entry: endpoint('blue', 'grey'), deleted: false });
   expect(await settled()).toEqual(['a']);
+});
+
+test('that is new is closed where its endpoint does not fit the rules as they are now, and stays where it does', async () => {
+  const made = (id: string, networkServiceEndpointName: string) =>
+    Connection.fromPartial({ id, networkService: 'svc', networkServiceEndpointName });
+  service = serving('green');
+  monitor.connection(made('c', 'green'));
+  monitor.connection(made('d', 'blue'));
+  expect(await settled()).toEqual(['d']);
 });
 
 test('a refresh of a registration closes nothing', async () => {

@@ -13,8 +13,10 @@ export interface ServiceMonitorOptions {
   readonly onFault: (err: unknown) => void;
 }
 
-/** What is to be told of changes in the registry. */
+/** What is to be told of changes in the registry, and of connections that were not there before. */
 export interface ServiceMonitor {
+  /** Its endpoint was chosen by rules that may have changed meanwhile, or its caller has named it. */
+  connection(made: Connection): void;
   service(changed: NetworkService): void;
   endpoint(change: { readonly entry: NetworkServiceEndpoint; readonly deleted: boolean }): void;
 }
@@ -47,6 +49,17 @@ export function monitorServices(options: ServiceMonitorOptions): ServiceMonitor 
       endpoint.networkServiceNames.includes(networkService)) &&
     matchEndpoint(labels, service, [endpoint]).length > 0;
 
+  const serviceOf = async (name: string): Promise<NetworkService | undefined> =>
+    (await discovery.services({ name })).find((found) => found.name === name);
+
+  const checkConnection = async (made: Connection): Promise<void> => {
+    const { networkService, networkServiceEndpointName: name } = made;
+    const service = await serviceOf(networkService);
+    const [endpoint] = name === '' ? [] : await discovery.endpoints({ name });
+    if (service && endpoint && matchEndpoint(made.labels, service, [endpoint]).length === 0)
+      await close(made);
+  };
+
   const checkService = async (service: NetworkService): Promise<void> => {
     const mine = connections
       .list()
@@ -69,7 +82,7 @@ export function monitorServices(options: ServiceMonitorOptions): ServiceMonitor 
       .filter(({ networkServiceEndpointName }) => networkServiceEndpointName === entry.name);
     for (const connection of mine) {
       const { networkService: name, labels } = connection;
-      const service = (await discovery.services({ name })).find((found) => found.name === name);
+      const service = await serviceOf(name);
       if (!service) continue;
       if (!unregistered) {
         if (!fits(connection, service, entry)) await close(connection);
@@ -82,6 +95,7 @@ export function monitorServices(options: ServiceMonitorOptions): ServiceMonitor 
   };
 
   return {
+    connection: (made) => void checkConnection(made).catch(onFault),
     service: (changed) => void checkService(changed).catch(onFault),
     endpoint: ({ entry, deleted }) => {
       if (!deleted || !ended(entry, now())) void checkEndpoint(entry, deleted).catch(onFault);

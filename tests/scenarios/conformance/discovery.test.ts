@@ -143,13 +143,17 @@ describe('a manager', () => {
     await watcher.next();
     // Registered again as it was: nothing happens.
     await registry.services.register(tier('1'));
-    await a.request({ id: 'A-2' });
+    const again = { id: 'A-2', networkServiceEndpointName: 'nse' };
+    await a.request(again);
     expect((await watcher.next()).type).toBe(ConnectionEventType.UPDATE);
     expect(hop.closes()).toEqual([]);
     await registry.services.register(tier('2'));
-    await hop.until(() => hop.closes().length === 1);
+    await hop.until(() => hop.closes().length === 2);
     expect(hop.closes()[0]?.networkServiceEndpointName).toBe('nse');
     expect((await watcher.next()).type).toBe(ConnectionEventType.DELETE);
+    // A refresh that was under way then makes it anew, with the endpoint that it names.
+    await a.request(again);
+    await hop.until(() => hop.closes().length === 3);
     await watcher.stop();
   });
 });
