@@ -3,6 +3,7 @@ import type { Timestamp } from '@nsm/proto';
 import { NetworkServiceEndpoint } from '@nsm/proto';
 import { createMemoryStore, endpointKind } from '@nsm/registry';
 import { NsmError } from '@nsm/rpc';
+import { eventually } from '../../worlds/world.ts';
 import { startHop, type Hop } from './hop.ts';
 import {
   endpointOf,
@@ -86,6 +87,29 @@ describe('a forwarder', () => {
     const { message } = await refusal(a.request({ id: 'A-3' }));
     expect(message).toContain('all candidates have failed');
     expect(message).toContain('An error during select endpoint e1 --> full');
+  });
+
+  test('61: an endpoint that one of a later route makes while it refuses gets what comes next', async () => {
+    const [maker] = await endpoints({ maker: { makes: 'true' } });
+    const a = await forwarder([
+      {
+        routes: [
+          { destinationSelector: { made: 'true' } },
+          { destinationSelector: { makes: 'true' } },
+        ],
+      },
+    ]);
+    const made: Hop[] = [];
+    maker!.answers(async () => {
+      if (made.length === 0) made.push(...(await endpoints({ made: { made: 'true' } })));
+      return refuse();
+    });
+    await refusal(a.request({ id: 'A-1' }));
+    // The forwarder hears of it by its watch.
+    const first = await eventually(() => a.request({ id: 'A-1' }).catch(() => undefined), Boolean);
+    await a.request(first);
+    await a.request({ id: 'A-2' });
+    expect(counts(made)).toEqual([3]);
   });
 
   test('58: an expired endpoint in the answer of the registry is not selected', async () => {
