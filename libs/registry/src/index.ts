@@ -16,6 +16,7 @@ export { checkEndpoint, checkService } from './elements/check-entry.ts';
 export { clientInfo } from './elements/client-info.ts';
 export { expire } from './elements/expire.ts';
 export type { ExpireOptions } from './elements/expire.ts';
+export { findInterdomain, interdomain } from './elements/interdomain.ts';
 export { keep, restoreFrom } from './elements/keep.ts';
 export { limitEntries } from './elements/limit-entries.ts';
 export { setPayload } from './elements/set-payload.ts';

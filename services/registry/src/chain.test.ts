@@ -44,6 +44,7 @@ const policies = createPolicies();
 async function start(
   endpoints = createMemoryStore(endpointKind),
   services = createMemoryStore(serviceKind),
+  proxy?: RegistryClient,
 ): Promise<World> {
   const clock = createFakeClock(Date.now());
   const transport = createMemoryTransport();
@@ -55,6 +56,7 @@ async function start(
     clock,
     services,
     endpoints,
+    proxy,
     expirePeriodMs: MINUTE,
     stopping: stopping.signal,
     onExpired: (name) => expired.push(name),
@@ -235,4 +237,53 @@ test('a client that watches is told all of it, and leaves when its loop does', a
 test('Unregister of an unknown name is OK', async () => {
   await world.client.endpoints.unregister(endpoint({}));
   await world.client.services.unregister({ ...NetworkService.create(), name: 'x' });
+});
+
+describe('names of other domains', () => {
+  const far = endpoint({
+    name: 'nse@far',
+    networkServiceNames: ['web@far'],
+    networkServiceLabels: { 'web@far': { labels: { a: 'b' } } },
+  });
+  const here = endpoint({ name: 'here', networkServiceNames: ['web'] });
+  const service = { ...NetworkService.create(), name: 'web@far' };
+  let proxy: World;
+  beforeEach(async () => {
+    proxy = world;
+    world = await start(undefined, undefined, proxy.client);
+  });
+  afterEach(() => proxy.stop());
+
+  test('are registered, found, refreshed and unregistered at the proxy, and leave nothing here', async () => {
+    await world.client.services.register(service);
+    const { entry, path } = await world.client.endpoints.register(far);
+    expect(path).toMatchObject({ index: 0, tokens: { length: 3 } });
+    expect(await proxy.client.endpoints.find({})).toEqual([entry]);
+    expect(world.endpoints.list()).toEqual([]);
+    await world.client.endpoints.register(entry, { path });
+    expect(await world.client.endpoints.find({ networkServiceNames: ['web@far'] })).toHaveLength(1);
+    expect(await world.client.endpoints.find({ name: 'nse@far' })).toHaveLength(1);
+    expect(await world.client.services.find({ name: 'web@far' })).toHaveLength(1);
+    await world.client.endpoints.unregister(entry, { path });
+    await world.client.services.unregister(service);
+    expect(await proxy.client.endpoints.find({})).toEqual([]);
+    expect(await proxy.client.services.find({})).toEqual([]);
+  });
+
+  test('are watched at the proxy', async () => {
+    const giveUp = new AbortController();
+    const told = world.client.endpoints
+      .stream({ name: 'nse@far' }, true, { signal: giveUp.signal })
+      [Symbol.asyncIterator]();
+    const first = told.next();
+    await proxy.client.endpoints.register(far);
+    expect((await first).value).toMatchObject({ entry: { name: 'nse@far' }, deleted: false });
+    giveUp.abort();
+  });
+
+  test('do not concern others', async () => {
+    await world.client.endpoints.register(here);
+    expect(await world.client.endpoints.find({})).toHaveLength(1);
+    expect(await proxy.client.endpoints.find({})).toEqual([]);
+  });
 });

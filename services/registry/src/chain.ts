@@ -11,6 +11,8 @@ import {
   endpointKind,
   expire,
   findIn,
+  findInterdomain,
+  interdomain,
   keep,
   limitEntries,
   restoreFrom,
@@ -19,6 +21,7 @@ import {
   setPayload,
   setRegistrationTime,
   updatePath,
+  type RegistryClient,
   type RegistryElement,
   type RegistryOutcome,
   type Store,
@@ -38,6 +41,8 @@ export interface RegistryDeps {
   readonly policies: Policies;
   /** Segments a path may have. @default 64 */
   readonly maxPath?: number | undefined;
+  /** Where `name@domain` is found and registered. @default here, as any other name */
+  readonly proxy?: RegistryClient | undefined;
   /** Entries of one kind that one identity may own. @default 10,000 */
   readonly maxEntries?: number | undefined;
   readonly onOutcome?: ((outcome: RegistryOutcome) => void) | undefined;
@@ -67,6 +72,7 @@ export async function createRegistry(d: RegistryDeps): Promise<Service[]> {
     checkService(), // nothing below has to fear what a caller may send
     updatePath(d.tokens, d.maxPath), // policies look at the path
     authorize({ ...d, kind: serviceKind, get: (name) => d.services.get(name) }), // also asked for Unregister, hence above begin
+    ...(d.proxy ? [interdomain(d.proxy.services)] : []), // what is of another domain leaves nothing here
     limitEntries(d.services, d.maxEntries), // above begin: a name that is not taken costs nothing
     begin(services), // one turn at a time per name
     setPayload(), // before the store: it is part of what is kept
@@ -76,6 +82,7 @@ export async function createRegistry(d: RegistryDeps): Promise<Service[]> {
     checkEndpoint(),
     updatePath(d.tokens, d.maxPath),
     authorize({ ...d, kind: endpointKind, get: (name) => d.endpoints.get(name) }),
+    ...(d.proxy ? [interdomain(d.proxy.endpoints)] : []),
     limitEntries(d.endpoints, d.maxEntries),
     begin(endpoints),
     keptEndpoint,
@@ -84,9 +91,17 @@ export async function createRegistry(d: RegistryDeps): Promise<Service[]> {
   for (const { name } of d.services.list()) await services.restore(name);
   for (const { name } of d.endpoints.list()) await endpoints.restore(name);
 
+  const findService = findIn(d.services);
+  const findEndpoint = findIn(d.endpoints);
   return serveRegistry({
-    services: { chain: serviceChain, find: findIn(d.services) },
-    endpoints: { chain: endpointChain, find: findIn(d.endpoints) },
+    services: {
+      chain: serviceChain,
+      find: d.proxy ? findInterdomain(d.proxy.services, findService) : findService,
+    },
+    endpoints: {
+      chain: endpointChain,
+      find: d.proxy ? findInterdomain(d.proxy.endpoints, findEndpoint) : findEndpoint,
+    },
     now: () => d.clock.now(),
     stopping: d.stopping,
     onOutcome: d.onOutcome,

@@ -1,4 +1,4 @@
-import { duration, integer, text, tokenLifetime, urls, type Setting } from '@nsm/service';
+import { duration, integer, text, tokenLifetime, url, urls, type Setting } from '@nsm/service';
 
 /** Where the registry keeps what is registered. */
 export type StoreSetting =
@@ -21,11 +21,17 @@ const store: Setting<StoreSetting> = {
   parse: parseStore,
 };
 
+const proxy = url({ fallback: '', help: 'the nsmgr-proxy that names like service@domain go to' });
+
 /** Contract 7.7; NSM_STORE is ours. */
 export const settings = {
   NSM_NAME: text({ fallback: 'registry', help: 'name of this hop in tokens and errors' }),
   NSM_LISTEN_ON: urls({ fallback: 'unix:///listen.on.socket', help: 'where to listen' }),
   NSM_STORE: store,
+  NSM_PROXY_REGISTRY_URL: {
+    ...proxy,
+    parse: (given: string): string | undefined => (given === '' ? undefined : proxy.parse(given)),
+  },
   NSM_MAX_TOKEN_LIFETIME: tokenLifetime,
   NSM_MAX_ENTRIES_PER_IDENTITY: integer(
     { fallback: '10000', help: 'services, and likewise endpoints, that one identity may own' },

@@ -2,6 +2,7 @@ import {
   createMemoryStore,
   endpointKind,
   openSqliteStores,
+  registryClient,
   serviceKind,
   type Stores,
 } from '@nsm/registry';
@@ -11,15 +12,20 @@ import { settings } from './config.ts';
 
 await main('registry', settings, async (config, runtime) => {
   const { clock, log } = runtime;
-  const { NSM_NAME: name, NSM_STORE: store } = config;
+  const { NSM_NAME: name, NSM_STORE: store, NSM_PROXY_REGISTRY_URL: proxyUrl } = config;
   const stores = store.engine === 'sqlite' ? openSqliteStores(store.path) : memoryStores();
   const { services, endpoints } = stores;
   runtime.onStop('store', () => stores.close());
 
   const stopping = new AbortController();
+  const tokens = runtime.tokens(name, config.NSM_MAX_TOKEN_LIFETIME);
   const registry = await createRegistry({
-    tokens: runtime.tokens(name, config.NSM_MAX_TOKEN_LIFETIME),
+    tokens,
     policies: runtime.policies,
+    proxy:
+      proxyUrl === undefined
+        ? undefined
+        : registryClient(runtime.transport, proxyUrl, { ...runtime, tokens }),
     maxPath: runtime.maxPath,
     maxEntries: config.NSM_MAX_ENTRIES_PER_IDENTITY,
     clock,
