@@ -3,15 +3,19 @@ import type { LinkState, Namespace } from './kernel.ts';
 import type { OpenEnd } from './open.ts';
 import { type End, endsOf, type Plan } from './plan.ts';
 import { policyChanges } from './policies.ts';
+import type { KeyPair } from './wireguard/key.ts';
+import { adjustDevice } from './wireguard/kernel-wire.ts';
 
 /**
  * Turns links that are there into what the plan wants, from what `was` made of them or, without it, from what the kernel says.
  * Puts everything back when that fails.
  */
 export function adjust(
+  plan: Plan,
   ends: readonly OpenEnd[],
   links: readonly LinkState[],
   was: Plan | undefined,
+  keys: KeyPair | undefined,
 ): void {
   const steps = ends.flatMap(({ end, alias, space }, i) => {
     const link = links[i];
@@ -22,7 +26,10 @@ export function adjust(
     ];
   });
   const done: typeof steps = [];
+  const devices: (() => void)[] = [];
   try {
+    if (keys !== undefined)
+      for (const { space, link } of steps) devices.push(adjustDevice(plan, was, space, link, keys));
     for (const step of steps) {
       done.push(step);
       turn(step.space, step.link, step.now, step.wanted);
@@ -35,6 +42,7 @@ export function adjust(
         // Part of it was never done, so undoing it may fail; the first error is the one to know.
       }
     }
+    for (const putBack of devices) putBack();
     throw error;
   }
 }

@@ -1,10 +1,12 @@
 import { programChanges } from './change.ts';
 import { codeOf } from './error.ts';
-import type { Birth, Device, Kernel } from './kernel.ts';
+import type { Birth, Change, Device, Kernel, Namespace } from './kernel.ts';
 import type { OpenEnd } from './open.ts';
-import type { Plan } from './plan.ts';
+import type { Plan, Vxlan, Wireguard } from './plan.ts';
 import { orphanChanges, policyChanges } from './policies.ts';
 import { bearPort } from './segment.ts';
+import type { KeyPair } from './wireguard/key.ts';
+import { setNewDevice } from './wireguard/kernel-wire.ts';
 import { takeDevice } from './wireguard/take.ts';
 
 /** A used index and a used name look the same (EEXIST), and an index is drawn from a billion: one more try settles which it was. */
@@ -17,22 +19,25 @@ const ATTEMPTS = 3;
  * would be done to that link.
  * @param prepared namespaces whose settings are made already; those of this birth join them
  * @param freeTunnel reaps a buried tunnel `<vni>/<port>` now, if there is one
+ * @param keys of a WireGuard device that the kernel shall make; without them a process has made it
+ * @returns the links, in the order of the ends
  */
 export function birth(
   kernel: Kernel,
-  plan: Plan,
+  { plan, keys }: { readonly plan: Plan; readonly keys?: KeyPair | undefined },
   ends: readonly OpenEnd[],
   prepared: Set<string>,
   freeTunnel: (tunnel: string) => void,
-): void {
+): readonly Device[] {
   const devices =
-    plan.link.kind === 'wireguard'
+    plan.link.kind === 'wireguard' && keys === undefined
       ? [takeDevice(kernel, plan, ends[0])]
       : bear(kernel, plan, ends, freeTunnel);
   try {
     ends.forEach(({ end, alias, space }, i) => {
       const dev = devices[i];
       if (dev === undefined) return;
+      if (keys !== undefined) setNewDevice(plan.link, space, dev, keys);
       space.apply(programChanges(dev, end, alias, prepared.has(space.netns)));
       prepared.add(space.netns);
       if (end.policies !== undefined) space.apply(policyChanges(space, dev, end.policies));
@@ -43,6 +48,7 @@ export function birth(
       const dev = devices[i];
       if (dev !== undefined) space.settle(dev, { carrier, addresses });
     });
+    return devices;
   } catch (error) {
     for (const [i, { space, end }] of ends.entries()) {
       const dev = devices[i];
@@ -94,14 +100,16 @@ function bearOnce(
     bearPort(kernel, plan, link, one, first.space);
     return;
   }
-  if (link.kind === 'wireguard') throw new Error('a wireguard device is taken, not born');
-  const { vni, local, remote, port } = link;
   const home = kernel.home();
   try {
-    home.apply([
-      { op: 'add-vxlan', link: one, bornIn: first.space, tunnel: { vni, local, remote, port } },
-    ]);
+    home.apply([tunnelBirth(link, one, first.space)]);
   } finally {
     home.leave();
   }
+}
+
+function tunnelBirth(tunnel: Vxlan | Wireguard, link: Birth, bornIn: Namespace): Change {
+  if (tunnel.kind === 'wireguard') return { op: 'add-wireguard', link, bornIn };
+  const { vni, local, remote, port } = tunnel;
+  return { op: 'add-vxlan', link, bornIn, tunnel: { vni, local, remote, port } };
 }

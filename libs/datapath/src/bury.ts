@@ -3,28 +3,32 @@ import type { CountedLink } from './census.ts';
 import { codeOf } from './error.ts';
 import type { Change, Device, Kernel, LinkState, Namespace } from './kernel.ts';
 import { withNamespace } from './open.ts';
-import type { End } from './plan.ts';
+import type { End, Plan } from './plan.ts';
 import { orphanChanges, policyChanges } from './policies.ts';
 
 /**
  * Takes one end out of service: down (traffic stops), another name (the old one is free), no addresses, and in the group that the
  * reaper deletes. Deleting it here would block every other job for 20 ms, and so would taking a tunnel down (vxlan_sock_release
  * waits for RCU): a tunnel loses its addresses and routes, which stops what is carried as well.
+ * @param index of the link when it was made or last looked at, if that is known: one of a billion, so it is no other link's now
  * @returns whether a link waits for the reaper now
  */
 export const bury = (
   kernel: Kernel,
   mark: Mark,
-  { netns, name, addresses, routes, policies }: End,
+  kind: Plan['link']['kind'],
+  end: End,
+  index?: number,
 ): boolean =>
-  withNamespace(kernel, netns, (space) => {
-    const named = space.link(name);
+  withNamespace(kernel, end.netns, (space) => {
+    if (index !== undefined && takeOut(space, { index, name: end.name, kind }, end)) return true;
+    const named = space.link(end.name);
     // A workload may have renamed it.
     const link =
       named !== undefined && isMarked(named.alias, mark) ? named : findMarked(space.links(), mark);
-    if (link !== undefined) return takeOut(space, link, { addresses, routes, policies });
+    if (link !== undefined) return takeOut(space, link, end);
     // Rules stay when their link goes.
-    if (policies !== undefined) space.apply(orphanChanges(space));
+    if (end.policies !== undefined) space.apply(orphanChanges(space));
     return false;
   }) ?? false;
 
@@ -43,7 +47,7 @@ export const buryCounted = (kernel: Kernel, counted: CountedLink): string | unde
 
 function takeOut(
   space: Namespace,
-  link: LinkState,
+  link: Pick<LinkState, 'index' | 'name' | 'kind'>,
   {
     addresses,
     routes,

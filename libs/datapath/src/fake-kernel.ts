@@ -121,6 +121,8 @@ export function createFakeKernel({
         throw error;
       }
     }
+    if (change.op === 'add-wireguard')
+      add(change.bornIn.netns, change.link, 'wireguard').node = netns;
     if (change.op === 'add-bridge') add(netns, change.link, 'bridge');
     if (change.op === 'add-vlan') {
       const { link, parent, tag } = change;
@@ -194,6 +196,7 @@ export function createFakeKernel({
         ...policiesOf(policyState(netns), index),
       };
     },
+    wireguard: ({ index }) => linksOf(netns).get(index)?.device,
     filters: (index) => [...(linksOf(netns).get(index)?.filters ?? [])],
     apply: (changes) => {
       let first: Error | undefined;
@@ -211,15 +214,13 @@ export function createFakeKernel({
 
   const farEnd = (out: Entry): Entry | undefined => {
     const tunnel = out.state.vxlan;
+    const links = [...spaces.values()].flatMap((entries) => [...entries.values()]);
+    if (out.device !== undefined) return links.find((entry) => speaks(out, entry));
     if (tunnel === undefined) return out.pair && linksOf(out.pair.netns).get(out.pair.index);
-    return [...spaces.values()]
-      .flatMap((links) => [...links.values()])
-      .find(
-        ({ state: { vxlan } }) =>
-          vxlan?.vni === tunnel.vni &&
-          vxlan.local === tunnel.remote &&
-          vxlan.remote === tunnel.local,
-      );
+    return links.find(
+      ({ state: { vxlan } }) =>
+        vxlan?.vni === tunnel.vni && vxlan.local === tunnel.remote && vxlan.remote === tunnel.local,
+    );
   };
   const kernel: Kernel = {
     enter: (netns) => {
@@ -268,3 +269,7 @@ export function createFakeKernel({
 }
 
 const isBirth = (change: Change): change is BirthOp => change.op.startsWith('add-');
+
+/** Whether two WireGuard devices are each other's peers. */
+const speaks = ({ device: one }: Entry, { device: other }: Entry): boolean =>
+  one?.peers[0]?.key === other?.keys.publicKey && other?.peers[0]?.key === one?.keys.publicKey;

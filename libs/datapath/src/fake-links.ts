@@ -4,6 +4,7 @@ import { DatapathError } from './error.ts';
 import type { Change, Device, KnownFilter, LinkState, TableRoute } from './kernel.ts';
 import { filterName } from './kernel.ts';
 import type { PlannedNeighbour, PlannedRoute } from './plan.ts';
+import { type DeviceState, endpointOf } from './wireguard/device.ts';
 
 /** A link of the kernel in memory, with what is on it. */
 export interface Entry {
@@ -16,6 +17,8 @@ export interface Entry {
   pair?: { readonly netns: string; readonly index: number };
   /** The node whose addresses carry a tunnel. */
   node?: string;
+  /** What a WireGuard device is set to. */
+  device?: DeviceState;
   /** What tc has, once the link has a qdisc for it. */
   filters?: KnownFilter[];
 }
@@ -31,7 +34,10 @@ export function routeOut(links: ReadonlyMap<number, Entry>, dst: string): Entry 
     .toSorted((a, b) => b.prefix.length - a.prefix.length)[0]?.entry;
 }
 
-export type BirthOp = Extract<Change, { op: 'add-veth' | 'add-vxlan' | 'add-bridge' | 'add-vlan' }>;
+export type BirthOp = Extract<
+  Change,
+  { op: 'add-veth' | 'add-vxlan' | 'add-wireguard' | 'add-bridge' | 'add-vlan' }
+>;
 type LinkOp = Exclude<
   Change,
   BirthOp | { op: 'move' | 'sysctl' | 'delete-group' | 'rule' | 'no-rule' }
@@ -66,6 +72,13 @@ export function onLink(
         entry.addresses = entry.addresses.filter((address) => !isSix(address));
         entry.neighbours = [];
       }
+      return;
+    }
+    case 'wireguard': {
+      const { keys, link, newPeer } = change.setting;
+      const peer = { key: link.peerKey, endpoint: endpointOf(link) };
+      const stay = newPeer ? [] : (entry.device?.peers ?? []).filter(({ key }) => key !== peer.key);
+      entry.device = { keys, port: link.port, peers: [...stay, peer] };
       return;
     }
     case 'clsact':

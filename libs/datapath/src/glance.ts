@@ -45,8 +45,8 @@ export function isWhole(
   if (link.kind === 'veth')
     return first?.kind === 'veth' && first.peer === second?.index && second?.peer === first.index;
   if (link.kind === 'vlan') return first !== undefined && isPlugged(kernel, plan, link, first);
-  // The device's keys and peer are looked at where they are set; here it is a link.
-  if (link.kind === 'wireguard') return first?.kind === 'tun';
+  // A process's device is a tun to the kernel. Keys and peer are looked at where they are set; here it is a link.
+  if (link.kind === 'wireguard') return first?.kind === 'tun' || first?.kind === 'wireguard';
   const { vni, local, remote, port } = link;
   const found = first?.vxlan;
   return (

@@ -2,11 +2,20 @@ import type { Census, CensusOptions, CountedLink } from './census.ts';
 import type { Failure } from './error.ts';
 import type { Plan } from './plan.ts';
 import type { Reconciled } from './reconcile.ts';
+import type { KeyPair } from './wireguard/key.ts';
 
 /** What the kernel thread can be asked. */
 export type Job =
-  /** `was`: the plan that this one replaces; `same`: one that means the same, which need not be sent twice. */
-  | { readonly job: 'ensure'; readonly plan: Plan; readonly was?: Plan | 'same' }
+  /**
+   * `was`: the plan that this one replaces; `same`: one that means the same, which need not be sent twice. `keys`: those of a
+   * WireGuard device that is the kernel's own.
+   */
+  | {
+      readonly job: 'ensure';
+      readonly plan: Plan;
+      readonly was?: Plan | 'same';
+      readonly keys?: KeyPair;
+    }
   | { readonly job: 'remove'; readonly plan: Plan }
   | { readonly job: 'discard'; readonly link: CountedLink }
   | { readonly job: 'census'; readonly options?: CensusOptions | undefined }

@@ -7,6 +7,7 @@ import type {
   Selector,
   Sysctl,
 } from './plan.ts';
+import type { DeviceSetting, DeviceState } from './wireguard/device.ts';
 
 /** What reconciling needs of a kernel: narrow enough for a fake to be honest. Everything is synchronous. */
 export interface Kernel {
@@ -38,6 +39,8 @@ export interface Namespace {
   tableRoutes(): TableRoute[];
   /** The filters at the ingress and egress of a link, whoever put them there. */
   filters(index: number): KnownFilter[];
+  /** What a WireGuard device of the kernel's own is set to; undefined: it has no key. */
+  wireguard(dev: Device): DeviceState | undefined;
   /**
    * Makes changes in order, in as few calls as it can. The kernel goes on after a refusal.
    * @throws Error with the code of the first change that was refused; removing what is not there is no refusal
@@ -175,6 +178,12 @@ export type Change =
       readonly bornIn: Namespace;
       readonly tunnel: Tunnel;
     }
+  | {
+      readonly op: 'add-wireguard';
+      readonly link: Birth;
+      readonly bornIn: Namespace;
+    }
+  | { readonly op: 'wireguard'; readonly dev: Device; readonly setting: DeviceSetting }
   | { readonly op: 'add-bridge'; readonly link: Birth }
   | {
       readonly op: 'add-vlan';

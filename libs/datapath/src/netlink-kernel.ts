@@ -44,6 +44,7 @@ import type { Sysctl } from './plan.ts';
 import { policiesOf } from './policies.ts';
 import { requestOf } from './request.ts';
 import { plannedRoute, rulesOf, tableRoutesOf } from './rule-state.ts';
+import { readKernelDevice, setKernelDevice } from './wireguard/kernel-device.ts';
 
 /** Interface indexes we choose: far above those the kernel hands out, and enough of them that drawing one twice is news. */
 const INDEXES = { min: 0x2000_0000, max: 0x7000_0000 } as const;
@@ -83,6 +84,7 @@ export function createNetlinkKernel(): Kernel & { close(): void } {
       rules: () => rulesOf(rtnetlink),
       tableRoutes: () => tableRoutesOf(rtnetlink),
       filters: (index) => listFilters(rtnetlink, index),
+      wireguard: (dev) => told(netns, () => readKernelDevice(fd, dev)),
       apply: (changes) => applyAll(rtnetlink, changes, netns, fd, fdOf),
       settle: ({ index }, { carrier, addresses }) => {
         if (carrier) awaitLink(rtnetlink, index);
@@ -154,7 +156,7 @@ function applyAll(
   fd: number | undefined,
   fdOf: (space: Namespace) => number,
 ): void {
-  let batch: Exclude<Change, { op: 'sysctl' | 'filter' }>[] = [];
+  let batch: Exclude<Change, { op: 'sysctl' | 'filter' | 'wireguard' }>[] = [];
   const flush = (): void => {
     const requests = batch.map((change) => requestOf(change, fdOf));
     batch = [];
@@ -167,17 +169,20 @@ function applyAll(
     } else if (change.op === 'filter') {
       flush();
       told(netns, () => setFilter(rtnetlink, change.dev, change.filter));
+    } else if (change.op === 'wireguard') {
+      flush();
+      told(netns, () => setKernelDevice(fd, change.dev, change.setting));
     } else batch.push(change);
   flush();
 }
 
 /** Says of a refusal in which namespace it was. */
-function told(netns: string, act: () => void): void {
+function told<T>(netns: string, act: () => T): T {
   try {
-    act();
+    return act();
   } catch (error) {
     if (!(error instanceof NetlinkError)) throw error;
-    const where = (text: string): string => text.replace(/^(ip|tc) /, `$1 -n ${netns} `);
+    const where = (text: string): string => text.replace(/^(ip|tc|wg) /, `$1 -n ${netns} `);
     const { code, errno } = error;
     throw new DatapathError(
       { message: where(error.message), operation: where(error.operation), code, errno },

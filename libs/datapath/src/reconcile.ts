@@ -5,11 +5,12 @@ import { birth } from './birth.ts';
 import { bury, buryCounted, findMarked, reap } from './bury.ts';
 import type { CountedLink } from './census.ts';
 import { DatapathError } from './error.ts';
-import type { Kernel, LinkState } from './kernel.ts';
+import type { Device, Kernel, LinkState } from './kernel.ts';
 import { asPlanned, glance, isWhole } from './glance.ts';
 import { type OpenEnd, withEnds } from './open.ts';
 import { endsOf, type Plan, samePlan, sameWire, type Side } from './plan.ts';
 import { createSegments } from './segment.ts';
+import type { KeyPair } from './wireguard/key.ts';
 
 /** Makes a kernel match plans. Synchronous; both functions may be called any number of times with the same plan. */
 export interface Reconciler {
@@ -17,9 +18,10 @@ export interface Reconciler {
    * Makes the kernel match `plan`. `was` is the plan that this one replaces, if the caller knows it. A link that is there already,
    * ours and whole is adjusted, never made anew, whatever its name. When it fails, what it made is removed and what it changed is
    * put back.
+   * @param keys of a WireGuard device that is the kernel's own; without them a process has made it
    * @throws Error with code ENOENT (namespace gone), EEXIST (name or VNI taken), or the kernel's
    */
-  ensure(plan: Plan, was?: Plan): Reconciled;
+  ensure(plan: Plan, was?: Plan, keys?: KeyPair): Reconciled;
   /** Takes the links of a plan out of service at once. What is not there, or not ours, is left alone. */
   remove(plan: Plan): void;
   /** Takes a link out of service that no plan is known of: what a census found, if it is still there and still the same. */
@@ -54,11 +56,25 @@ export function createReconciler(kernel: Kernel, onBuried: (netns: string) => vo
   /** Buried tunnels by number and port, which they keep until they are reaped. */
   const graves = new Map<string, string>();
 
+  /** The index of each end, so that its link need not be looked for when it is removed. */
+  const known = new Map<string, number>();
+
   const segments = createSegments(kernel, onBuried);
+
+  const remember = ({ id }: Plan, links: readonly Device[], ends: readonly OpenEnd[]): void => {
+    ends.forEach(({ side }, i) => {
+      const link = links[i];
+      if (link !== undefined) known.set(`${id}/${side}`, link.index);
+      forgetOldest(known);
+    });
+  };
 
   const remove = (plan: Plan): void => {
     for (const { side, end } of endsOf(plan)) {
-      if (!bury(kernel, { id: plan.id, side }, end)) continue;
+      const key = `${plan.id}/${side}`;
+      const index = known.get(key);
+      known.delete(key);
+      if (!bury(kernel, { id: plan.id, side }, plan.link.kind, end, index)) continue;
       if (plan.link.kind === 'vxlan') graves.set(`${plan.link.vni}/${plan.link.port}`, end.netns);
       onBuried(end.netns);
     }
@@ -81,10 +97,10 @@ export function createReconciler(kernel: Kernel, onBuried: (netns: string) => vo
     if (netns !== undefined) reap(kernel, netns);
   };
 
-  const rebuild = (plan: Plan, was: Plan): Reconciled => {
+  const rebuild = (plan: Plan, was: Plan, keys: KeyPair | undefined): Reconciled => {
     remove(was);
     try {
-      return ensure(plan);
+      return ensure(plan, undefined, keys);
     } catch (error) {
       try {
         ensure(was);
@@ -95,17 +111,23 @@ export function createReconciler(kernel: Kernel, onBuried: (netns: string) => vo
     }
   };
 
-  const ensure = (plan: Plan, was?: Plan): Reconciled => {
-    if (was !== undefined && !sameWire(plan, was)) return rebuild(plan, was);
+  const ensure: Reconciler['ensure'] = (plan, was, keys) => {
+    if (was !== undefined && !sameWire(plan, was)) return rebuild(plan, was, keys);
     const unchanged =
       was !== undefined && samePlan(plan, was) ? glance(kernel, plan, numbers) : undefined;
     if (unchanged !== undefined)
       return { change: 'none', counters: countersOf(endsOf(plan), unchanged), nsids: {} };
-    const wire = (): Reconciled => withEnds(kernel, plan, (ends) => ensureWire(plan, was, ends));
+    const wire = (): Reconciled =>
+      withEnds(kernel, plan, (ends) => ensureWire(plan, was, ends, keys));
     return plan.link.kind === 'vlan' ? segments.with(plan, plan.link, wire) : wire();
   };
 
-  const ensureWire = (plan: Plan, was: Plan | undefined, ends: readonly OpenEnd[]): Reconciled => {
+  const ensureWire = (
+    plan: Plan,
+    was: Plan | undefined,
+    ends: readonly OpenEnd[],
+    keys: KeyPair | undefined,
+  ): Reconciled => {
     // Before anything is made, so that whatever happens to it is heard.
     const nsids = was === undefined ? numbersOf(ends) : {};
     forgetOldest(numbers);
@@ -119,11 +141,12 @@ export function createReconciler(kernel: Kernel, onBuried: (netns: string) => vo
     const present = links.filter((link) => link !== undefined);
     if (present.length === ends.length && isWhole(kernel, plan, present)) {
       const same = was !== undefined && samePlan(plan, was) && present.every(asPlanned(ends));
-      if (!same) adjust(ends, present, was);
+      if (!same) adjust(plan, ends, present, was, keys);
+      remember(plan, present, ends);
       return { change: same ? 'none' : 'adjusted', counters: countersOf(ends, present), nsids };
     }
     ends.forEach((end, i) => clear(plan, end, links[i], was !== undefined));
-    birth(kernel, plan, ends, prepared, freeTunnel);
+    remember(plan, birth(kernel, { plan, keys }, ends, prepared, freeTunnel), ends);
     forgetOldest(prepared);
     return { change: 'made', counters: {}, nsids };
   };

@@ -21,13 +21,14 @@ import {
   vethAdd,
   vlanAdd,
   vxlanAdd,
+  wireguardAdd,
 } from '@nsm/netlink';
 import type { Change, Namespace, PolicyRule } from './kernel.ts';
 import type { PlannedRoute, PortRange } from './plan.ts';
 
 /** The netlink message of a change. `fdOf` gives the descriptor of an open namespace. */
 export function requestOf(
-  change: Exclude<Change, { op: 'sysctl' | 'filter' }>,
+  change: Exclude<Change, { op: 'sysctl' | 'filter' | 'wireguard' }>,
   fdOf: (space: Namespace) => number,
 ): Request {
   switch (change.op) {
@@ -40,6 +41,10 @@ export function requestOf(
       const { vni, port, local, remote } = change.tunnel;
       const tunnel = { vni, port, local: parseAddress(local), remote: parseAddress(remote) };
       return vxlanAdd({ ...change.link, netns: fdOf(change.bornIn) }, tunnel);
+    }
+    case 'add-wireguard': {
+      const { mac: _, ...link } = change.link;
+      return wireguardAdd({ ...link, netns: fdOf(change.bornIn) });
     }
     case 'add-bridge':
       return bridgeAdd(change.link);

@@ -15,6 +15,7 @@ export function showNamespaces(kernel: Kernel, labels: Readonly<Record<string, s
           .toSorted((a, b) => (a.name < b.name ? -1 : 1))
           .flatMap((link) => [
             ...showLink(link),
+            ...showDevice(space, link),
             ...showProgrammed(link, space.programmed(link.index)),
           ]),
         ...showRules(space),
@@ -33,6 +34,14 @@ function showLink({ name, mac, mtu, kind, vxlan, alias, up }: LinkState): string
     `link set ${name} alias ${alias} ${up ? 'up' : 'down'}`,
   ];
 }
+
+/** In the words of wg(8), which has no secret to tell here. */
+const showDevice = (space: Namespace, link: LinkState): string[] => {
+  const device = link.kind === 'wireguard' ? space.wireguard(link) : undefined;
+  if (device === undefined) return [];
+  const peers = device.peers.map(({ key, endpoint }) => ` peer ${key} endpoint ${endpoint}`);
+  return [`wg set ${link.name} listen-port ${device.port}${peers.join('')}`];
+};
 
 function showProgrammed(
   { name }: LinkState,

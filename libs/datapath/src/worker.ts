@@ -23,7 +23,7 @@ const reconciler = createReconciler(kernel, (netns) => buried.push(netns));
 function run(job: Job): Reply['result'] {
   switch (job.job) {
     case 'ensure':
-      return reconciler.ensure(job.plan, job.was === 'same' ? job.plan : job.was);
+      return reconciler.ensure(job.plan, job.was === 'same' ? job.plan : job.was, job.keys);
     case 'remove':
       reconciler.remove(job.plan);
       return undefined;

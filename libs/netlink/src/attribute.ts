@@ -48,15 +48,20 @@ export const nest = (type: number, ...inner: readonly Buffer[]): Buffer =>
   attribute(type | NLA_F_NESTED, Buffer.concat(inner));
 
 /** Reads a run of attributes. A length that points outside ends the reading, as in the kernel's RTA_OK. */
-export function attributes(buffer: Buffer): Attributes {
-  const found = new Map<number, Buffer>();
+export const attributes = (buffer: Buffer): Attributes => new Map(entries(buffer));
+
+/** The payloads of a list: attributes that are told apart by their order (<linux/netlink.h>, NLA_NESTED). */
+export const items = (buffer: Buffer): Buffer[] => entries(buffer).map(([, payload]) => payload);
+
+function entries(buffer: Buffer): [number, Buffer][] {
+  const found: [number, Buffer][] = [];
   for (let at = 0; at + HEADER <= buffer.length;) {
     const length = buffer.readUInt16LE(at);
     if (length < HEADER || at + length > buffer.length) break;
-    found.set(
+    found.push([
       buffer.readUInt16LE(at + 2) & NLA_TYPE_MASK,
       buffer.subarray(at + HEADER, at + length),
-    );
+    ]);
     at += align(length);
   }
   return found;

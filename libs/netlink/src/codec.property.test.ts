@@ -14,6 +14,7 @@ import {
 import { decodeNeighbour } from './neighbour.ts';
 import { decodeRoute } from './route.ts';
 import { decodeRule, ruleAdd } from './rule.ts';
+import { decodeWireguard, wireguardSet } from './wireguard.ts';
 
 const RUNS = { numRuns: 500 } as const;
 const bytes = fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array));
@@ -27,6 +28,7 @@ const decoders = {
   decodeNeighbour,
   decodeRoute,
   decodeRule,
+  decodeWireguard,
 } satisfies Record<string, (message: Message) => unknown>;
 
 /** Messages with attributes that look like the real ones, and whatever is between. */
@@ -109,6 +111,12 @@ describe('the codec', () => {
       vxlanAdd({ name: 'v' }, { vni: 7, port: 4789, local: address, remote: address }),
       linkSet(7, { alias: 'nsm:x/client', mtu: 1400 }),
       ruleAdd({ family: 4, from: { ...address, length: 32 }, table: 7, priority: 1 }),
+      wireguardSet(30, 7, {
+        privateKey: Buffer.alloc(32, 1),
+        port: 7,
+        peer: { publicKey: Buffer.alloc(32, 2), endpoint: { address, port: 7 }, keepalive: 1 },
+        replacePeers: true,
+      }),
     ];
     const damage = fc.tuple(fc.nat({ max: 200 }), fc.nat({ max: 255 }));
     fc.assert(

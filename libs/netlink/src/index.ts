@@ -15,7 +15,9 @@ export {
   vlanProbe,
   vxlanAdd,
   type VxlanTunnel,
+  wireguardAdd,
 } from './link-message.ts';
+export { withGenetlink } from './generic.ts';
 export { formatMac, macBytes } from './mac.ts';
 export type { Request } from './message.ts';
 export {
@@ -93,3 +95,4 @@ export {
   unixWrite,
   watchDescriptor,
 } from './unix-socket.ts';
+export { readWireguard, setWireguard } from './wireguard.ts';

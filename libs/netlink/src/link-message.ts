@@ -113,6 +113,13 @@ export function vxlanAdd(link: NewLink, { vni, local, remote, port }: VxlanTunne
   return add(link, info, `type vxlan id ${vni} dstport ${port}`);
 }
 
+/**
+ * `ip link add NAME type wireguard`. Its packets use the namespace of the socket that creates it, wherever it is born. It has no
+ * link-layer address, and no peer before `wireguardSet`. EOPNOTSUPP where the kernel has no such links.
+ */
+export const wireguardAdd = (link: Omit<NewLink, 'mac'>): Request =>
+  add(link, nest(IFLA.linkinfo, text(IFLA_INFO.kind, 'wireguard')), 'type wireguard');
+
 /** `ip link add NAME type bridge mcast_snooping 0`: groups reach every port, also where nobody asks who listens. */
 export const bridgeAdd = (link: NewLink): Request =>
   add(

@@ -43,8 +43,8 @@ export const settings = {
     65_535,
   ),
   NSM_WIREGUARD_GO: text({
-    fallback: 'wireguard-go',
-    help: 'the program of WireGuard tunnels: a name in PATH, or a path',
+    fallback: '',
+    help: 'the program of WireGuard tunnels, a name in PATH or a path; empty: the kernel, else wireguard-go',
   }),
   NSM_NETNS_PROOF: netnsProof,
   NSM_MECHANISM_PRIORITY: list({

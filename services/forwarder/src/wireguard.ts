@@ -8,7 +8,7 @@ interface WireguardSettings extends Pick<WireguardTunnel, 'owner'> {
 
 /** Our end of encrypted tunnels, or why this node can make none, which is logged, once. */
 export function openWireguard(
-  { NSM_WIREGUARD_GO: command, NSM_WIREGUARD_PORT: firstPort, owner }: WireguardSettings,
+  { NSM_WIREGUARD_GO, NSM_WIREGUARD_PORT: firstPort, owner }: WireguardSettings,
   address: TunnelAddress | undefined,
   log: { info(fields: object, message: string): void },
 ): {
@@ -17,10 +17,11 @@ export function openWireguard(
 } {
   // Without an address for tunnels there are none of any kind.
   if (address === undefined) return { why: 'there is no tunnel address here: set NSM_TUNNEL_IP' };
-  const reason = whyNoWireguard({ command });
+  const program = NSM_WIREGUARD_GO === '' ? {} : { command: NSM_WIREGUARD_GO };
+  const reason = whyNoWireguard(program);
   if (reason !== undefined) {
     log.info({ reason }, 'the mechanism WIREGUARD is not offered');
     return { why: reason };
   }
-  return { tunnel: { ...address, owner, devices: createWireguard({ command, firstPort }) } };
+  return { tunnel: { ...address, owner, devices: createWireguard({ ...program, firstPort }) } };
 }

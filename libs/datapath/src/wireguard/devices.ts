@@ -1,10 +1,12 @@
 import type { Mark } from '../alias.ts';
 import { DatapathError } from '../error.ts';
 import type { Wireguard } from '../plan.ts';
+import { type DeviceState, hasPeer, isAsWanted } from './device.ts';
+import { findKernelDevices, kernelHasWireguard } from './kernel-device.ts';
 import { type KeyPair, newKeyPair } from './key.ts';
 import { deviceName, PREFIX } from './name.ts';
 import { endProcess, socketOf, socketsThere, startProcess, whyNoProcess } from './process.ts';
-import { type DeviceState, endpointOf, readDevice, setDevice } from './uapi.ts';
+import { readDevice, setDevice } from './uapi.ts';
 
 /** The public half of what a device is known by. */
 export interface WireguardIdentity {
@@ -20,23 +22,24 @@ export interface WireguardDevices {
   identity(mark: Mark): Promise<WireguardIdentity>;
   /** Forgets a key pair and frees its port. */
   release(mark: Mark): void;
-  /**
-   * Makes a device that a kernel thread can move, or leaves the one that is there as it is wanted.
-   * @returns whether it was made now
-   * @throws DatapathError
-   */
-  ensure(mark: Mark, plan: Wireguard): Promise<boolean>;
-  /** Ends a device, and its interface with it. None at all is fine. */
+  /** Makes a process's device that a kernel thread can move, or leaves the one that is there as it is wanted. @throws DatapathError */
+  ensure(mark: Mark, plan: Wireguard): Promise<ReadyDevice>;
+  /** Ends a process's device, and its interface with it. None at all is fine. */
   end(mark: Mark): Promise<void>;
 }
 
+/** A device to be taken by a kernel thread, made by a process just now or before; or the keys of one that it has to make itself. */
+type ReadyDevice = { readonly made: boolean } | { readonly keys: KeyPair };
+
 export interface WireguardOptions {
-  /** The program wireguard-go: a name in PATH or a path. @default wireguard-go */
+  /** The program that makes devices, a name in PATH or a path. @default the kernel's own devices, where it has them, else wireguard-go */
   readonly command?: string;
   /** The first UDP port to use; each device has one of its own. @default 51820 */
   readonly firstPort?: number;
   /** The node's namespace, when it is not the process's own: a path or `inode://<dev>/<ino>`. */
   readonly node?: string;
+  /** Whether the kernel has devices of its own. @default what it says when asked */
+  readonly kernel?: boolean;
 }
 
 interface Known {
@@ -44,26 +47,29 @@ interface Known {
   readonly port: number;
 }
 
+const PROGRAM = 'wireguard-go';
 const FIRST_PORT = 51_820;
 const LAST_PORT = 65_535;
 
 /** Why this machine has no WireGuard for us, and the remedy; undefined: it has. */
-export const whyNoWireguard = ({ command = 'wireguard-go' }: WireguardOptions = {}):
-  string | undefined => whyNoProcess(command);
+export const whyNoWireguard = (options: WireguardOptions = {}): string | undefined =>
+  byKernel(options) ? undefined : whyNoProcess(options.command ?? PROGRAM);
 
-/** WireGuard in userspace: a process of wireguard-go for each device, which outlives this one and is found again by its socket. */
-export function createWireguard({
-  command = 'wireguard-go',
-  firstPort = FIRST_PORT,
-  node,
-}: WireguardOptions = {}): WireguardDevices {
+/**
+ * WireGuard by the kernel's own devices, or in userspace: a process of wireguard-go for each device, which outlives this one and is
+ * found again by its socket. A device that is a process stays one as long as it lives.
+ */
+export function createWireguard(options: WireguardOptions = {}): WireguardDevices {
+  const { command = PROGRAM, firstPort = FIRST_PORT, node } = options;
+  const inKernel = byKernel(options);
   const known = new Map<string, Known>();
-  /** Ports of devices that were there before us, until their connections claim them. */
-  let found: Promise<Map<string, number>> | undefined;
+  /** Devices that were there before us, until their connections release them. */
+  let found: Promise<Map<string, DeviceState>> | undefined;
   let next = firstPort;
 
+  const foundDevices = (): Promise<Map<string, DeviceState>> => (found ??= devicesThere(inKernel));
   const takePort = async (): Promise<number> => {
-    const used = new Set([...(await (found ??= portsThere())).values()]);
+    const used = new Set([...(await foundDevices()).values()].map(({ port }) => port));
     for (const { port } of known.values()) used.add(port);
     for (let tried = firstPort; tried <= LAST_PORT; tried += 1) {
       const port = next;
@@ -74,8 +80,10 @@ export function createWireguard({
     const message = `no UDP port from ${firstPort} on is free for a WireGuard device`;
     throw new DatapathError({ message, code: 'EADDRNOTAVAIL', operation: '' });
   };
+  const kernelDevice = async (name: string): Promise<DeviceState | undefined> =>
+    inKernel ? (await foundDevices()).get(name) : undefined;
   const identify = async (name: string): Promise<Known> => {
-    const device = await readDevice(socketOf(name));
+    const device = (await readDevice(socketOf(name))) ?? (await kernelDevice(name));
     const entry = device ?? { keys: newKeyPair(), port: await takePort() };
     const { keys, port } = entry;
     known.set(name, { keys, port });
@@ -91,7 +99,7 @@ export function createWireguard({
     release: (mark) => {
       const name = deviceName(mark);
       known.delete(name);
-      void found?.then((ports) => ports.delete(name));
+      void found?.then((devices) => devices.delete(name));
     },
     ensure: async (mark, plan) => {
       const name = deviceName(mark);
@@ -102,35 +110,32 @@ export function createWireguard({
           code: 'ENOKEY',
           operation: '',
         });
-      const device = await readDevice(socketOf(name));
-      if (device !== undefined && isAsWanted(device, plan)) return false;
+      const device = await readDevice(socketOf(name), keys);
+      if (device === undefined && inKernel) return { keys };
+      if (device !== undefined && isAsWanted(device, plan)) return { made: false };
       if (device === undefined) await startProcess(command, name, node);
       try {
-        await setDevice(socketOf(name), plan, keys, !hasPeer(device, plan));
+        const newPeer = !hasPeer(device, plan);
+        await setDevice(socketOf(name), { link: plan, keys, newPeer });
       } catch (error) {
         if (device === undefined) await endProcess(name);
         throw error;
       }
-      return device === undefined;
+      return { made: device === undefined };
     },
     end: (mark) => endProcess(deviceName(mark)),
   };
 }
 
-const hasPeer = (device: DeviceState | undefined, { peerKey }: Wireguard): boolean =>
-  device?.peers.length === 1 && device.peers[0]?.key === peerKey;
+/** A program that is named is what shall be used. */
+const byKernel = ({ command, kernel }: WireguardOptions): boolean =>
+  command === undefined && (kernel ?? kernelHasWireguard());
 
-const isAsWanted = (device: DeviceState, plan: Wireguard): boolean =>
-  device.keys.publicKey === plan.publicKey &&
-  device.port === plan.port &&
-  hasPeer(device, plan) &&
-  device.peers[0]?.endpoint === endpointOf(plan);
-
-async function portsThere(): Promise<Map<string, number>> {
-  const ports = new Map<string, number>();
+async function devicesThere(inKernel: boolean): Promise<Map<string, DeviceState>> {
+  const devices = inKernel ? findKernelDevices() : new Map<string, DeviceState>();
   for (const name of socketsThere(PREFIX)) {
     const device = await readDevice(socketOf(name)).catch(() => undefined);
-    if (device !== undefined) ports.set(name, device.port);
+    if (device !== undefined) devices.set(name, device);
   }
-  return ports;
+  return devices;
 }

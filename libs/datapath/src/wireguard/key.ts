@@ -5,7 +5,7 @@ import {
   type KeyObject,
 } from 'node:crypto';
 
-/** A Curve25519 key pair (RFC 7748). The private key stays in this folder: nothing outside it ever holds one. */
+/** A Curve25519 key pair (RFC 7748). The private key goes into the device and nowhere else: no text is ever made of it. */
 export interface KeyPair {
   /** Base64 of 32 bytes. */
   readonly publicKey: string;

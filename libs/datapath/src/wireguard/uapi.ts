@@ -1,54 +1,47 @@
 import { createConnection } from 'node:net';
 import { constants } from 'node:os';
 import { codeOf, DatapathError } from '../error.ts';
-import type { Wireguard } from '../plan.ts';
+import { type DeviceSetting, type DeviceState, endpointOf, KEEPALIVE_S } from './device.ts';
 import { keyPairOf, type KeyPair } from './key.ts';
 
 /** A device answers from its memory; a process that is stopped would keep us waiting for ever. */
 const ANSWER_MS = 5_000;
-const KEEPALIVE_S = 10;
 
-/** What a device says of itself. */
-export interface DeviceState {
-  readonly keys: KeyPair;
-  readonly port: number;
-  /** Public keys of its peers, and where they are: `address:port`, IPv6 in brackets. */
-  readonly peers: readonly { readonly key: string; readonly endpoint: string }[];
-}
-
-/** Reads a device by its socket; undefined: there is no process behind it, or it has no key yet. @throws DatapathError */
-export async function readDevice(socket: string): Promise<DeviceState | undefined> {
+/**
+ * Reads a device by its socket; undefined: there is no process behind it, or it has no key yet.
+ * @param expected the keys it most probably has: the public one of others has to be computed
+ * @throws DatapathError
+ */
+export async function readDevice(
+  socket: string,
+  expected?: KeyPair,
+): Promise<DeviceState | undefined> {
   const answer = await ask(socket, 'get=1\n\n');
-  return answer === undefined ? undefined : parseDevice(answer);
+  return answer === undefined ? undefined : parseDevice(answer, expected);
 }
 
 /**
- * Makes a device what a plan wants (contract 4.5): its key and port, and one peer that may send anything.
+ * Makes a device what a plan wants.
  * @throws DatapathError EADDRINUSE: somebody else has the port
  */
-export async function setDevice(
-  socket: string,
-  plan: Wireguard,
-  keys: KeyPair,
-  newPeer: boolean,
-): Promise<void> {
-  const answer = await ask(socket, formatDevice(plan, keys, newPeer));
+export async function setDevice(socket: string, setting: DeviceSetting): Promise<void> {
+  const answer = await ask(socket, formatDevice(setting));
   const errno = Math.abs(Number(/^errno=(-?\d+)$/m.exec(answer ?? '')?.[1] ?? 1));
   if (errno === 0) return;
   const name = Object.entries(constants.errno).find(([, value]) => value === errno)?.[0] ?? 'EIO';
-  throw refused(name, `listen-port ${plan.port} peer ${plan.peerKey}`, plan.port);
+  const { port, peerKey } = setting.link;
+  throw refused(name, `listen-port ${port} peer ${peerKey}`, port);
 }
 
 /** The text of a set operation (https://www.wireguard.com/xplatform/). It has the private key in it: never to be shown. */
-export const formatDevice = (plan: Wireguard, keys: KeyPair, newPeer: boolean): string =>
+export const formatDevice = ({ link, keys, newPeer }: DeviceSetting): string =>
   [
     'set=1',
     `private_key=${keys.privateKey}`,
-    `listen_port=${plan.port}`,
-    // A peer that stays keeps its session: nothing is lost.
+    `listen_port=${link.port}`,
     ...(newPeer ? ['replace_peers=true'] : []),
-    `public_key=${Buffer.from(plan.peerKey, 'base64').toString('hex')}`,
-    `endpoint=${endpointOf(plan)}`,
+    `public_key=${Buffer.from(link.peerKey, 'base64').toString('hex')}`,
+    `endpoint=${endpointOf(link)}`,
     `persistent_keepalive_interval=${KEEPALIVE_S}`,
     'replace_allowed_ips=true',
     'allowed_ip=0.0.0.0/0',
@@ -56,12 +49,8 @@ export const formatDevice = (plan: Wireguard, keys: KeyPair, newPeer: boolean): 
     '\n',
   ].join('\n');
 
-/** Where a plan's peer listens, as a device writes it. */
-export const endpointOf = ({ remote, remotePort }: Wireguard): string =>
-  `${remote.includes(':') ? `[${remote}]` : remote}:${remotePort}`;
-
 /** Reads the answer to a get operation; undefined when the device has no key. */
-export function parseDevice(answer: string): DeviceState | undefined {
+export function parseDevice(answer: string, expected?: KeyPair): DeviceState | undefined {
   let privateKey = '';
   let port = 0;
   const peers: { key: string; endpoint: string }[] = [];
@@ -75,7 +64,7 @@ export function parseDevice(answer: string): DeviceState | undefined {
     if (key === 'endpoint' && peer) peer.endpoint = value;
   }
   return /^[0-9a-f]{64}$/.test(privateKey) && !/^0+$/.test(privateKey)
-    ? { keys: keyPairOf(privateKey), port, peers }
+    ? { keys: expected?.privateKey === privateKey ? expected : keyPairOf(privateKey), port, peers }
     : undefined;
 }
 

@@ -137,7 +137,7 @@ describe('keys', () => {
 describe('the text of a device', () => {
   test('sets one peer that may send anything, and replaces it only when it is another', () => {
     const plan = linkOf(planFrom(wire('client', { dst_ip: 'fd00::2', src_ip: 'fd00::1' })));
-    const text = formatDevice(plan, OURS, true);
+    const text = formatDevice({ link: plan, keys: OURS, newPeer: true });
     expect(text).toBe(
       [
         'set=1',
@@ -154,12 +154,12 @@ describe('the text of a device', () => {
         '',
       ].join('\n'),
     );
-    expect(formatDevice(plan, OURS, false)).not.toContain('replace_peers');
+    expect(formatDevice({ link: plan, keys: OURS, newPeer: false })).not.toContain('replace_peers');
   });
 
   test('is read back', () => {
     const plan = linkOf(planFrom(wire('client')));
-    expect(parseDevice(formatDevice(plan, OURS, true))).toEqual({
+    expect(parseDevice(formatDevice({ link: plan, keys: OURS, newPeer: true }))).toEqual({
       keys: OURS,
       port: 51_821,
       peers: [{ key: THEIRS.publicKey, endpoint: '192.0.2.2:51830' }],
@@ -185,10 +185,10 @@ describe('wires', () => {
       release: () => undefined,
       ensure: async (mark) => {
         const name = deviceName(mark);
-        if (made.includes(name)) return false;
+        if (made.includes(name)) return { made: false };
         made.push(name);
         make(name);
-        return true;
+        return { made: true };
       },
       end: async (mark) => void made.splice(made.indexOf(deviceName(mark)), 1),
     };

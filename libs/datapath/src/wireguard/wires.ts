@@ -5,6 +5,7 @@ import { type Plan, samePlan, sameWire, type Wireguard } from '../plan.ts';
 import type { Reconciled } from '../reconcile.ts';
 import type { Thread } from '../thread.ts';
 import type { WireguardDevices } from './devices.ts';
+import type { KeyPair } from './key.ts';
 
 /** A process may end between our look at it and the move of its interface: then it is started again, this often. */
 const ATTEMPTS = 3;
@@ -23,11 +24,12 @@ export function createWireguardWires(
   thread: Pick<Thread, 'run'>,
   devices: WireguardDevices | undefined,
 ): Wires {
-  const program = (plan: Plan, was: Plan | undefined): Promise<Reconciled> =>
+  const program = (plan: Plan, was: Plan | undefined, keys?: KeyPair): Promise<Reconciled> =>
     thread.run({
       job: 'ensure',
       plan,
       ...(was === undefined ? {} : { was: samePlan(plan, was) ? 'same' : was }),
+      ...(keys === undefined ? {} : { keys }),
     });
 
   const remove = async (plan: Plan): Promise<void> => {
@@ -48,12 +50,13 @@ export function createWireguardWires(
       );
     const mark = markOf(plan, link);
     for (let attempt = 1; ; attempt += 1) {
-      const made = await devices.ensure(mark, link);
+      const ready = await devices.ensure(mark, link);
+      if ('keys' in ready) return program(plan, was, ready.keys);
       try {
         return await program(plan, was);
       } catch (error) {
         const lost = codeOf(error) === 'ENODEV';
-        if (made || lost) await devices.end(mark);
+        if (ready.made || lost) await devices.end(mark);
         if (!lost || attempt === ATTEMPTS) throw error;
       }
     }
