@@ -1,4 +1,4 @@
-import { openEvents } from '@nsm/netlink';
+import { type Events, openEvents } from '@nsm/netlink';
 import { ALIAS_PREFIX } from './alias.ts';
 import type { Census, CensusOptions, CountedLink } from './census.ts';
 import { checkPlan } from './check.ts';
@@ -33,10 +33,11 @@ export interface Datapath {
   remove(plan: Plan): Promise<void>;
   /**
    * Tells of what happens to the wires ensured and nobody asked for, within milliseconds: a link deleted, renamed or taken down by
-   * hand, a namespace gone. `ensure` with the same plan repairs the former. Without it, or where it throws, the next refresh does.
-   * @throws Errno EPERM without CAP_NET_BROADCAST
+   * hand, a namespace gone. `ensure` with the same plan repairs the former. Answers false without CAP_NET_BROADCAST: links in other
+   * namespaces than the node's are not heard then, and the next refresh repairs them.
+   * @throws Errno
    */
-  watch(onDisturbed: (disturbance: Disturbance) => void): void;
+  watch(onDisturbed: (disturbance: Disturbance) => void): boolean;
   /** Takes a link out of service that a census found and no plan is known of; false: it is gone, or another's by now. */
   discard(link: CountedLink): Promise<boolean>;
   /** All links of the mesh on this machine, for adoption and sweeping after a restart, and for tests that count. */
@@ -74,7 +75,7 @@ export function createDatapath({ node, reapers = 2, wireguard }: DatapathOptions
     onDisturbed: (disturbance) => listener(disturbance),
     soon: (action) => void setTimeout(action, SETTLE_MS).unref(),
   });
-  let events: ReturnType<typeof openEvents> | undefined;
+  let events: Events | undefined;
   return {
     ensure: async (plan, was) => {
       // One that means the same was checked when it was new.
@@ -94,6 +95,7 @@ export function createDatapath({ node, reapers = 2, wireguard }: DatapathOptions
         concerns: isOurs,
         ...(node === undefined ? {} : { netns: node }),
       });
+      return events.everywhere;
     },
     discard: (link) => thread.run({ job: 'discard', link }),
     census: (options) => thread.run({ job: 'census', options }),

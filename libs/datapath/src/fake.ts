@@ -94,6 +94,7 @@ export function createFakeDatapath({
       }),
     watch: (onDisturbed) => {
       listener = onDisturbed;
+      return true;
     },
     remove: (plan) =>
       call(() => {

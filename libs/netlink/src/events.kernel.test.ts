@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import {
   createNetns,
@@ -91,4 +93,37 @@ test('a namespace without a number is not heard, the own one is', async () => {
   withRtnetlink(home, (rt) => rt.request([vethAdd({ name: 'w0' }, { name: 'w1' })]));
   expect(await until(isAbout('link', 'w0'))).toMatchObject({ nsid: undefined });
   expect(heard.some(isAbout('link', 'v0'))).toBe(false);
+});
+
+/** What a process with the rights of a forwarder in a container hears of `pod`: its link goes, then the namespace itself. */
+async function heardWithoutBroadcast(): Promise<unknown> {
+  const script = `
+    import { deleteNetns, linkDelete, openEvents, withRtnetlink } from ${JSON.stringify(join(import.meta.dirname, 'index.ts'))};
+    const [home, pod] = ${JSON.stringify([home, pod])};
+    const heard = [];
+    // Listening alone does not keep a process.
+    const keep = setInterval(() => undefined, 1_000);
+    const events = openEvents((event) => {
+      heard.push(event.link?.name ?? event.nsid);
+      if (event.event !== 'no-netns') return;
+      events.close();
+      clearInterval(keep);
+      console.log(JSON.stringify({ everywhere: events.everywhere, heard }));
+    }, { netns: home });
+    withRtnetlink(pod, (rt) => rt.request([linkDelete({ name: 'v0', index: 4001 })]));
+    deleteNetns(pod);`;
+  const three = ['-all', '+net_admin', '+sys_admin', '+sys_ptrace'].join();
+  const { stdout } = await promisify(execFile)('setpriv', [
+    ...[`--bounding-set=${three}`, `--inh-caps=${three}`],
+    ...[process.execPath, '--conditions=source', '--input-type=module', '--eval', script],
+  ]);
+  return JSON.parse(stdout);
+}
+
+test('with CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_SYS_PTRACE alone the end of a namespace is heard, its links are not', async () => {
+  const nsid = number();
+  withRtnetlink(pod, (rt) => rt.request([vethAdd({ name: 'v0', index: 4001 }, { name: 'v1' })]));
+  expect(await heardWithoutBroadcast()).toEqual({ everywhere: false, heard: [nsid] });
+  // Who may hears both.
+  await until(isAbout('no-link', 'v0'));
 });

@@ -34,16 +34,23 @@ export type NetlinkEvent =
 /** Whether a message in the form it was received is worth decoding: most events of a busy machine are not the listener's business. */
 export type Concerns = (message: Buffer) => boolean;
 
+/** A socket that listens. */
+export interface Events {
+  /** Whether it hears the links of all namespaces; without CAP_NET_BROADCAST those of its own, and the end of any other. */
+  readonly everywhere: boolean;
+  close(): void;
+}
+
 /**
  * Hears the links of all namespaces over one socket in `netns` (default: the thread's own), on this thread's event loop. `concerns`
  * is asked before a link's message is decoded.
- * @throws Errno EPERM without CAP_NET_BROADCAST
+ * @throws Errno
  */
 export function openEvents(
   onEvent: (event: NetlinkEvent) => void,
   { netns, concerns }: { readonly netns?: Netns; readonly concerns?: Concerns } = {},
-): { close(): void } {
-  const fd = netns === undefined ? openSocket() : inNetns(netns, openSocket);
+): Events {
+  const { fd, everywhere } = netns === undefined ? openSocket() : inNetns(netns, openSocket);
   const data = Buffer.allocUnsafeSlow(DATAGRAM_BYTES);
   const control = Buffer.allocUnsafeSlow(CONTROL_BYTES);
   const receive = sys.messageReceiver(data, control);
@@ -71,6 +78,7 @@ export function openEvents(
     for (let i = 0; open && i < AT_ONCE && next(); i += 1);
   });
   return {
+    everywhere,
     close: () => {
       if (!open) return;
       open = false;
@@ -80,19 +88,30 @@ export function openEvents(
   };
 }
 
-function openSocket(): number {
+function openSocket(): { readonly fd: number; readonly everywhere: boolean } {
   const type = sys.SOCK_RAW | sys.SOCK_CLOEXEC | sys.SOCK_NONBLOCK;
   const fd = sys.socket(sys.AF_NETLINK, type, NETLINK_ROUTE);
   try {
     growBuffer(fd);
     // Without an address of its own the socket counts as the kernel, which does not hear itself.
     sys.bindSocket(fd, socketAddress());
-    sys.setSocketOption(fd, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1);
+    const everywhere = listenEverywhere(fd);
     for (const group of [RTNLGRP_LINK, RTNLGRP_NSID])
       sys.setSocketOption(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
-    return fd;
+    return { fd, everywhere };
   } catch (error) {
     sys.close(fd);
+    throw error;
+  }
+}
+
+/** Whether it may (netlink_setsockopt and do_one_broadcast of the kernel ask for CAP_NET_BROADCAST). */
+function listenEverywhere(fd: number): boolean {
+  try {
+    sys.setSocketOption(fd, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1);
+    return true;
+  } catch (error) {
+    if (error instanceof sys.Errno && error.code === 'EPERM') return false;
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 export { addressDelete, addressReplace, type InterfaceAddress, listAddresses } from './address.ts';
 export { popTag, pushTag } from './bpf.ts';
 export type { Device } from './device.ts';
-export { type NetlinkEvent, openEvents } from './events.ts';
+export { type Events, type NetlinkEvent, openEvents } from './events.ts';
 export { type Counters, getLink, type Link, listLinks } from './link.ts';
 export {
   bridgeAdd,

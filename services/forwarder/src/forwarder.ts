@@ -50,8 +50,8 @@ export type Adoption =
       readonly links: readonly CountedLink[];
       readonly failures: readonly unknown[];
     }
-  /** The kernel's events cannot be heard: what happens to links is found by refreshes only. */
-  | { readonly event: 'deaf'; readonly error: unknown }
+  /** Links of workloads cannot be heard: what happens to them is found by refreshes only. */
+  | { readonly event: 'deaf' }
   | ({ readonly event: 'disturbed' } & Repair);
 
 /** A forwarder, ready to be served. */
@@ -72,11 +72,7 @@ async function adoptWires(
 ): Promise<() => void> {
   const onRepair = (repair: Repair): void => onAdoption({ event: 'disturbed', ...repair });
   const repair = createRepair({ connections, datapath, onRepair });
-  try {
-    datapath.watch((disturbance) => void repair(disturbance));
-  } catch (error) {
-    onAdoption({ event: 'deaf', error });
-  }
+  if (!datapath.watch((disturbance) => void repair(disturbance))) onAdoption({ event: 'deaf' });
   let found: readonly CountedLink[] = [];
   return startSweep({
     owner,

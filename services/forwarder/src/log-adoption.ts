@@ -21,9 +21,8 @@ export const logAdoption =
         return;
       }
       case 'deaf': {
-        log.warn(
-          { err: adoption.error },
-          'link events cannot be heard, so a link that is changed by hand is repaired at its next refresh only: add CAP_NET_BROADCAST',
+        log.info(
+          'links of workloads are not listened to without CAP_NET_BROADCAST: one that is changed by hand is repaired at its next refresh',
         );
         return;
       }
