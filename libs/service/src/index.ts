@@ -33,4 +33,6 @@ export {
   tellConnections,
 } from './report.ts';
 export { instruments } from './telemetry/instruments.ts';
+export { openTelemetry } from './telemetry/telemetry.ts';
+export { telemetrySettings } from './telemetry/telemetry-settings.ts';
 export type { Metrics, Reading } from './telemetry/metrics.ts';

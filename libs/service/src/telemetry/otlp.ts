@@ -7,6 +7,7 @@ import {
   trace,
   type Attributes,
   type Context,
+  type SpanOptions,
 } from '@opentelemetry/api';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
@@ -43,6 +44,8 @@ export const otlpExporter = (endpoint: string): SpanExporter =>
 /** What is under way at one point of the program. */
 interface Here {
   readonly context: Context;
+  /** Lasts until the other side has had enough. */
+  readonly stream: boolean;
   ended: boolean;
 }
 
@@ -57,60 +60,105 @@ export function startTracing({ resource, sampler, ratio, exporter }: TracingOpti
   const propagator = new W3CTraceContextPropagator();
   const here = new AsyncLocalStorage<Here>();
 
-  const within = async <T>(
+  /** A span below `parent`. What outlives what began it is a trace of its own that names that; so is a stream, unless it is part of one. */
+  const open = (
     name: string,
-    options: { readonly kind: SpanKind; readonly attributes?: Attributes },
+    {
+      stream = false,
+      ...options
+    }: Pick<SpanOptions, 'kind' | 'attributes'> & { readonly stream?: boolean },
     parent: Here | undefined,
-    body: (now: Context) => Promise<T>,
-  ): Promise<T> => {
-    // What outlives the call that started it begins a trace of its own, which names the one it comes from.
-    const stale = parent?.ended === true ? trace.getSpanContext(parent.context) : undefined;
-    const above = stale === undefined && parent ? parent.context : ROOT_CONTEXT;
-    const links = stale === undefined ? [] : [{ context: stale }];
+  ) => {
+    const apart = parent !== undefined && (parent.ended || (stream && !parent.stream));
+    const before = apart ? trace.getSpanContext(parent.context) : undefined;
+    const above = parent === undefined || apart ? ROOT_CONTEXT : parent.context;
+    const links = before === undefined ? [] : [{ context: before }];
     const span = tracer.startSpan(name, { ...options, links }, above);
-    const mine: Here = { context: trace.setSpan(above, span), ended: false };
+    const now: Here = { context: trace.setSpan(above, span), stream, ended: false };
+    return {
+      now,
+      fail: (err: unknown): void => {
+        const message = Error.isError(err) ? err.message : String(err);
+        span.setStatus({ code: SpanStatusCode.ERROR, message });
+      },
+      end: (): void => {
+        now.ended = true;
+        span.end();
+      },
+    };
+  };
+  type Opened = ReturnType<typeof open>;
+
+  const within = async <T>({ now, fail, end }: Opened, body: () => Promise<T>): Promise<T> => {
     try {
-      return await here.run(mine, () => body(mine.context));
+      return await here.run(now, body);
     } catch (err) {
-      const message = Error.isError(err) ? err.message : String(err);
-      span.setStatus({ code: SpanStatusCode.ERROR, message });
+      fail(err);
       throw err;
     } finally {
-      mine.ended = true;
-      span.end();
+      end();
     }
   };
+  async function* along<T>(
+    { now, fail, end }: Opened,
+    body: () => AsyncIterable<T>,
+  ): AsyncGenerator<T> {
+    const messages = here.run(now, () => body()[Symbol.asyncIterator]());
+    try {
+      for (;;) {
+        const next = await here.run(now, () => messages.next());
+        if (next.done === true) return;
+        yield next.value;
+      }
+    } catch (err) {
+      fail(err);
+      throw err;
+    } finally {
+      await here.run(now, () => messages.return?.());
+      end();
+    }
+  }
   const rpc = (method: string): Attributes => {
     const [service = '', name = ''] = method.split('/');
     return { 'rpc.system': 'grpc', 'rpc.service': service, 'rpc.method': name };
   };
 
+  const served = (
+    method: string,
+    header: (name: string) => string | undefined,
+    stream: boolean,
+  ): Opened => {
+    const get = (_: unknown, name: string): string | undefined => header(name);
+    const caller = propagator.extract(ROOT_CONTEXT, undefined, { get, keys: () => [] });
+    const context = caller.setValue(switched, header(SWITCH));
+    const options = { kind: SpanKind.SERVER, attributes: rpc(method), stream };
+    return open(method, options, { context, stream, ended: false });
+  };
+  const calling = (method: string, stream: boolean): Opened =>
+    open(method, { kind: SpanKind.CLIENT, attributes: rpc(method), stream }, here.getStore());
+  const headersOf = ({ now: { context } }: Opened): Record<string, string> => {
+    const headers: Record<string, string> = {};
+    const set = (_: unknown, name: string, value: string): void => void (headers[name] = value);
+    propagator.inject(context, undefined, { set });
+    const asked = context.getValue(switched);
+    if (asked === ON || asked === OFF) headers[SWITCH] = asked;
+    return headers;
+  };
+
   return {
-    serve: (method, header, body) => {
-      const get = (_: unknown, name: string): string | undefined => header(name);
-      const caller = propagator.extract(ROOT_CONTEXT, undefined, { get, keys: () => [] });
-      const parent: Here = {
-        context: caller.setValue(switched, header(SWITCH)),
-        ended: false,
-      };
-      return within(method, { kind: SpanKind.SERVER, attributes: rpc(method) }, parent, body);
+    serve: (method, header, body) => within(served(method, header, false), body),
+    call: (method, body) => {
+      const opened = calling(method, false);
+      return within(opened, () => body(headersOf(opened)));
     },
-    call: (method, body) =>
-      within(
-        method,
-        { kind: SpanKind.CLIENT, attributes: rpc(method) },
-        here.getStore(),
-        async (now) => {
-          const headers: Record<string, string> = {};
-          const set = (_: unknown, name: string, value: string): void =>
-            void (headers[name] = value);
-          propagator.inject(now, undefined, { set });
-          const asked = now.getValue(switched);
-          if (asked === ON || asked === OFF) headers[SWITCH] = asked;
-          return body(headers);
-        },
-      ),
-    part: (name, body) => within(name, { kind: SpanKind.INTERNAL }, here.getStore(), body),
+    async *serveStream(method, header, body) {
+      yield* along(served(method, header, true), body);
+    },
+    async *callStream(method, body) {
+      const opened = calling(method, true);
+      yield* along(opened, () => body(headersOf(opened)));
+    },
+    part: (name, body) => within(open(name, { kind: SpanKind.INTERNAL }, here.getStore()), body),
     annotate: (attributes) => {
       const now = here.getStore();
       if (now) trace.getSpan(now.context)?.setAttributes(attributes);

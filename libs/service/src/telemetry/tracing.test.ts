@@ -2,7 +2,13 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { SpanKind } from '@opentelemetry/api';
 import { ExportResultCode } from '@opentelemetry/core';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
-import { Connection, NetworkServiceDefinition } from '@nsm/proto';
+import {
+  Connection,
+  ConnectionEvent,
+  MonitorConnectionDefinition,
+  MonitorScopeSelector,
+  NetworkServiceDefinition,
+} from '@nsm/proto';
 import { createMemoryTransport, NsmError, service, type Client, type Transport } from '@nsm/rpc';
 import { instrument } from './instrument.ts';
 import { startTracing } from './otlp.ts';
@@ -14,6 +20,7 @@ interface Hop {
   readonly tracing: Tracing;
   readonly spans: ReadableSpan[];
   readonly client: Client<typeof NetworkServiceDefinition>;
+  readonly monitor: Client<typeof MonitorConnectionDefinition>;
 }
 
 const FIRST = 'unix:///first.sock';
@@ -64,8 +71,20 @@ async function hop(
         throw new NsmError('not-found', 'no such thing');
       },
     }),
+    service(MonitorConnectionDefinition, {
+      monitorConnections: async function* (selector) {
+        if (next === undefined) yield ConnectionEvent.create();
+        else
+          yield* transport.client(MonitorConnectionDefinition, next).monitorConnections(selector);
+      },
+    }),
   ]);
-  return { tracing, spans, client: transport.client(NetworkServiceDefinition, url) };
+  return {
+    tracing,
+    spans,
+    client: transport.client(NetworkServiceDefinition, url),
+    monitor: transport.client(MonitorConnectionDefinition, url),
+  };
 }
 
 const REQUEST = { connection: Connection.create(), mechanismPreferences: [] };
@@ -167,4 +186,28 @@ test('what outlives the call that started it is a trace of its own that names th
   expect(after?.parentSpanContext).toBeUndefined();
   expect(after?.spanContext().traceId).not.toBe(server.spanContext().traceId);
   expect(after?.links.map(({ context }) => context.spanId)).toEqual([server.spanContext().spanId]);
+});
+
+test('a stream is a trace over its hops, from beginning to end, that names what began it', async () => {
+  const second = await hop(SECOND, undefined);
+  const first = await hop(FIRST, SECOND);
+  await first.tracing.part('watch', async () => {
+    await Array.fromAsync(first.monitor.monitorConnections(MonitorScopeSelector.create()));
+  });
+  const spans = await collected(first, second);
+  const began = spans.find(({ name }) => name === 'watch')?.spanContext();
+  const below = (id: string | undefined): ReadableSpan | undefined =>
+    spans.find(
+      ({ name, parentSpanContext }) => name !== 'watch' && parentSpanContext?.spanId === id,
+    );
+  const order: ReadableSpan[] = [];
+  for (let span = below(undefined); span; span = below(span.spanContext().spanId)) order.push(span);
+  const STREAM = 'connection.MonitorConnection/MonitorConnections';
+  expect(order.map(({ kind, name }) => [SpanKind[kind], name])).toEqual([
+    ['CLIENT', STREAM],
+    ['SERVER', STREAM],
+    ['CLIENT', STREAM],
+    ['SERVER', STREAM],
+  ]);
+  expect(order[0]?.links.map(({ context }) => context.spanId)).toEqual([began?.spanId]);
 });

@@ -12,6 +12,14 @@ export interface Tracing {
   ): Promise<T>;
   /** A call that is made: `body` is given the headers that go with it. */
   call<T>(method: string, body: (headers: Attributes) => Promise<T>): Promise<T>;
+  /** A stream that is served, from its beginning to its end: continues the trace its headers tell of. */
+  serveStream<T>(
+    method: string,
+    header: (name: string) => string | undefined,
+    body: () => AsyncIterable<T>,
+  ): AsyncIterable<T>;
+  /** A stream that is read. It outlives what began it, so it is a trace of its own that names that, unless it is part of a stream. */
+  callStream<T>(method: string, body: (headers: Attributes) => AsyncIterable<T>): AsyncIterable<T>;
   /** A part of what is under way; also the beginning of a trace. */
   readonly part: Trace;
   /** Says more of what is under way. */
