@@ -134,7 +134,11 @@ export async function main<S extends Settings>(
   if (argument === '--probe') {
     const url = listensOn(config);
     if (url === undefined) refuse([`NSM_LISTEN_ON is empty: ${name} has no place to be probed at`]);
-    else await runProbe(name, { url, what: what ?? 'readiness' }, identity);
+    else {
+      await runProbe(name, { url, what: what ?? 'readiness' }, identity);
+      // A socket that still closes is no reason to stay, and would be told of while there is no JavaScript any more.
+      process.exit();
+    }
     return;
   }
   const { NSM_NAME: hop = name } = config as { NSM_NAME?: string };
