@@ -9,7 +9,7 @@ FROM ${BASE_IMAGE} AS build
 WORKDIR /src
 COPY . .
 ARG COMMIT=unknown
-RUN NSM_COMMIT=${COMMIT} npm run build && npm run sbom && mv dist /out && find /out -name '*.map' -delete
+RUN NSM_COMMIT=${COMMIT} npm run build && npm run sbom -- --packages /var/lib/dpkg/status --node $(node --version) && mv dist /out && find /out -name '*.map' -delete
 
 FROM scratch AS prebuilt
 COPY dist/ /out/
@@ -28,7 +28,7 @@ ENV NODE_ENV=production
 COPY --from=bundles /out/node_modules/ /app/node_modules/
 # No program needs more than this, but for the forwarder. Sockets go to a volume that this user can write to.
 USER 65532:65532
-HEALTHCHECK --interval=5s --timeout=6s --start-period=20s --retries=3 CMD ["node", "/app/main.mjs", "--probe"]
+HEALTHCHECK --interval=5s --timeout=6s --start-period=60s --retries=3 CMD ["node", "/app/main.mjs", "--probe"]
 ENTRYPOINT ["node", "/app/main.mjs"]
 
 # The authority it keeps is its own: in a volume on /data, which is this user's.

@@ -24,10 +24,14 @@ export function findDocker(env = process.env) {
 export const engineRuns = (docker, env = process.env) =>
   quiet(docker, ['info', '--format', '{{.ID}}'], env).status === 0;
 
-/** `docker compose`, or docker-compose; undefined where there is neither. */
-export function findCompose(docker, env = process.env) {
-  if (quiet(docker, ['compose', 'version'], env).status === 0) return [docker, 'compose'];
-  return quiet('docker-compose', ['version'], env).status === 0 ? ['docker-compose'] : undefined;
+/** The command `wanted`, or else `docker compose`, or docker-compose, with its version; undefined: it cannot be started. */
+export function findCompose(docker, env = process.env, wanted = undefined) {
+  const candidates = wanted === undefined ? [[docker, 'compose'], ['docker-compose']] : [[wanted]];
+  for (const command of candidates) {
+    const { status, stdout } = quiet(command[0], [...command.slice(1), 'version', '--short'], env);
+    if (status === 0) return { command, version: stdout.trim() };
+  }
+  return undefined;
 }
 
 /**

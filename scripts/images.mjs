@@ -1,7 +1,9 @@
 // Builds every target of the Dockerfile from bundles made here. Usage: npm run images [-- --base official|local] [--tag TAG]
 // Without the official base (no registry can be reached) a local one is made of Debian packages and the pinned Node.
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { pathToFileURL } from 'node:url';
@@ -11,7 +13,6 @@ import { writeSboms } from './sbom.mjs';
 
 const root = join(import.meta.dirname, '..');
 const OFFICIAL = 'node:24-bookworm-slim';
-const LOCAL = `nsm-base:node-${process.version}`;
 const TARGETS = ['identity', 'registry', 'nsmgr', 'forwarder', 'nsc', 'nse', 'nsm'];
 
 /** A C library for Node, one static program as shell and tools, certificates; then the Node of this project. */
@@ -24,6 +25,24 @@ const PACKAGES = [
   'libstdc++6',
   'netbase',
 ];
+
+/** What is done once they are unpacked, in the folder `$1`. */
+const HOOKS = [
+  'mkdir -p "$1/usr/local/bin" "$1/var/lib/dpkg"',
+  `cp "${process.execPath}" "$1/usr/local/bin/node"`,
+  '! command -v strip > /dev/null || strip "$1/usr/local/bin/node"',
+  'for tool in $("$1/bin/busybox" --list); do [ -e "$1/bin/$tool" ] || ln -s busybox "$1/bin/$tool"; done',
+  'cat "$1"/usr/share/ca-certificates/mozilla/*.crt > "$1/etc/ssl/certs/ca-certificates.crt"',
+  `printf 'root:x:0:0::/root:/bin/sh\\nnonroot:x:65532:65532::/:/bin/sh\\n' > "$1/etc/passwd"`,
+  // As the package manager would write it down, for whoever asks what is in it.
+  `for deb in "$1"/var/cache/apt/archives/*.deb; do dpkg-deb -f "$deb" | sed 's/^Package: .*/&\\nStatus: install ok installed/'; echo; done > "$1/var/lib/dpkg/status"`,
+];
+/** Changes with what a base is made of. */
+const RECIPE = createHash('sha256')
+  .update([process.arch, process.version, ...PACKAGES, ...HOOKS].join('\n'))
+  .digest('hex')
+  .slice(0, 8);
+const LOCAL = `nsm-base:node-${process.version}-${RECIPE}`;
 
 const say = (text) => console.log(`images: ${text}`);
 
@@ -39,7 +58,7 @@ function run(command, args, env = process.env) {
 
 /** The file system of the local base; kept from one time to the next. */
 function localBase() {
-  const tar = join(root, '.cache', `base-${process.arch}-${process.version}.tar`);
+  const tar = join(root, '.cache', `base-${process.arch}-${process.version}-${RECIPE}.tar`);
   if (existsSync(tar)) return tar;
   if (spawnSync('mmdebstrap', ['--version']).status !== 0)
     throw new Error(
@@ -49,20 +68,12 @@ function localBase() {
   mkdirSync(join(root, '.cache'), { recursive: true });
   // The name's end says that an archive is wanted.
   const part = tar.replace(/\.tar$/, `.${process.pid}.part.tar`);
-  const hooks = [
-    'mkdir -p "$1/usr/local/bin"',
-    `cp "${process.execPath}" "$1/usr/local/bin/node"`,
-    '! command -v strip > /dev/null || strip "$1/usr/local/bin/node"',
-    'for tool in $("$1/bin/busybox" --list); do [ -e "$1/bin/$tool" ] || ln -s busybox "$1/bin/$tool"; done',
-    'cat "$1"/usr/share/ca-certificates/mozilla/*.crt > "$1/etc/ssl/certs/ca-certificates.crt"',
-    `printf 'root:x:0:0::/root:/bin/sh\\nnonroot:x:65532:65532::/:/bin/sh\\n' > "$1/etc/passwd"`,
-  ];
   run('mmdebstrap', [
     '--quiet',
     '--variant=extract',
     `--include=${PACKAGES.join(',')}`,
     ...['doc', 'man', 'locale', 'info'].map((dir) => `--dpkgopt=path-exclude=/usr/share/${dir}/*`),
-    ...hooks.map((hook) => `--extract-hook=${hook}`),
+    ...HOOKS.map((hook) => `--extract-hook=${hook}`),
     'bookworm',
     part,
   ]);
@@ -93,12 +104,34 @@ function baseImage(docker, env, wanted) {
   return LOCAL;
 }
 
+/** What the base is made of: the status file of its package manager, and the version of its Node. */
+function contentsOf(docker, env, image) {
+  const call = (...args) => execFileSync(docker, args, { env, encoding: 'utf8' });
+  const folder = mkdtempSync(join(tmpdir(), 'nsm-base-'));
+  const container = call('create', image, 'true').trim();
+  try {
+    call('cp', `${container}:/var/lib/dpkg/status`, folder);
+    return {
+      packages: readFileSync(join(folder, 'status'), 'utf8'),
+      node: call('run', '--rm', '--network=none', image, 'node', '--version').trim(),
+    };
+  } finally {
+    call('rm', container);
+    rmSync(folder, { recursive: true });
+  }
+}
+
 /** Builds all images; answers their names. @throws Error with the step that failed */
 export async function buildImages({ env = process.env, base = 'auto', tag = 'local' } = {}) {
   const docker = findDocker(env);
+  const mib = (name) => {
+    const size = execFileSync(docker, ['image', 'inspect', '--format', '{{.Size}}', name], { env });
+    return Number(size) / 2 ** 20;
+  };
   await build({ force: true });
-  writeSboms();
   const image = baseImage(docker, env, base);
+  writeSboms(contentsOf(docker, env, image));
+  say(`${image} has ${mib(image).toFixed(1)} MiB, which all images share`);
   const { version, commit } = release();
   const names = [];
   for (const target of TARGETS) {
@@ -123,7 +156,9 @@ export async function buildImages({ env = process.env, base = 'auto', tag = 'loc
       { ...env, DOCKER_BUILDKIT: '1' },
     );
     names.push(`${name}:${tag}`);
-    say(`${name}:${tag} on ${image} (${((performance.now() - started) / 1_000).toFixed(1)} s)`);
+    const seconds = (performance.now() - started) / 1_000;
+    const own = mib(`${name}:${tag}`) - mib(image);
+    say(`${name}:${tag} adds ${own.toFixed(1)} MiB (built in ${seconds.toFixed(1)} s)`);
   }
   return names;
 }

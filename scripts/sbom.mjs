@@ -1,8 +1,11 @@
-// Writes what each program is made of to dist/<program>/sbom.cdx.json (CycloneDX 1.6), from the lockfile. Usage: npm run sbom
+// Writes what each program is made of to dist/<program>/sbom.cdx.json (CycloneDX 1.6): the npm packages of the lockfile and Node. Of an
+// image, --packages FILE adds what is installed by the status file of its Debian, and --node VERSION tells its Node.
+// Usage: npm run sbom [-- --packages /var/lib/dpkg/status --node v24.0.0]
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { pathToFileURL } from 'node:url';
 import { build, SERVICES } from './build.mjs';
 
@@ -15,29 +18,62 @@ const pnpm = /'(pnpm@[\d.]+)'/.exec(
   readFileSync(join(import.meta.dirname, 'bootstrap.mjs'), 'utf8'),
 )?.[1];
 
-/** Does nothing while lockfile and version are those of the last time. @throws Error */
-export function writeSboms() {
-  const made = ['pnpm-lock.yaml', 'package.json'].map((file) => readFileSync(join(root, file)));
-  const current = createHash('sha256').update(Buffer.concat(made)).digest('hex');
+/** The installed packages of a Debian status file as components; their names by the package URL type `deb`. */
+export function debianComponents(status) {
+  return status.split('\n\n').flatMap((paragraph) => {
+    const field = (name) => new RegExp(`^${name}: (.+)$`, 'm').exec(paragraph)?.[1];
+    const [name, version] = [field('Package'), field('Version')];
+    if (name === undefined || !field('Status')?.endsWith(' installed')) return [];
+    const purl = `pkg:deb/debian/${name}@${encodeURIComponent(version)}?arch=${field('Architecture')}`;
+    return [{ type: 'library', name, version, 'bom-ref': purl, purl }];
+  });
+}
+
+function nodeComponent(text) {
+  const version = text.replace(/^v/, '');
+  const purl = `pkg:generic/node@${version}`;
+  return { type: 'application', name: 'node', version, 'bom-ref': purl, purl };
+}
+
+function npmBom(program) {
+  const { status, stdout, stderr } = spawnSync(
+    'npx',
+    [
+      ...['--yes', pnpm, '--filter', `@nsm/service-${program}`, 'sbom', '--prod'],
+      ...['--sbom-format', 'cyclonedx', '--sbom-spec-version', '1.6'],
+      ...['--sbom-type', 'application'],
+    ],
+    { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 26 },
+  );
+  if (status !== 0) throw new Error(`the SBOM of ${program} could not be made: ${stderr}`);
+  return JSON.parse(stdout);
+}
+
+/** Does nothing while all it depends on is as it was the last time. `packages`: a Debian status file's text. @throws Error */
+export function writeSboms({ packages = '', node = process.version } = {}) {
+  const made = ['pnpm-lock.yaml', 'package.json', 'scripts/sbom.mjs'];
+  const hash = createHash('sha256').update(`${node}\n${packages}\n`);
+  for (const file of made) hash.update(readFileSync(join(root, file)));
+  const current = hash.digest('hex');
   const files = SERVICES.map((name) => join(dist, name, 'sbom.cdx.json'));
   const known = existsSync(stamp) && readFileSync(stamp, 'utf8') === current;
   if (known && files.every((file) => existsSync(file))) return;
+  const shared = [nodeComponent(node), ...debianComponents(packages)];
   for (const [i, name] of SERVICES.entries()) {
-    const { status, stderr } = spawnSync(
-      'npx',
-      [
-        ...['--yes', pnpm, '--filter', `@nsm/service-${name}`, 'sbom', '--prod'],
-        ...['--sbom-format', 'cyclonedx', '--sbom-spec-version', '1.6'],
-        ...['--sbom-type', 'application', '--out', files[i]],
-      ],
-      { cwd: root, encoding: 'utf8' },
+    const bom = npmBom(name);
+    bom.components = [...bom.components, ...shared];
+    writeFileSync(files[i], `${JSON.stringify(bom, undefined, 2)}\n`);
+    console.log(
+      `sbom: ${name} is made of ${bom.components.length} parts, ${shared.length} of them of the base`,
     );
-    if (status !== 0) throw new Error(`the SBOM of ${name} could not be made: ${stderr}`);
   }
   writeFileSync(stamp, current);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const { packages, node } = parseArgs({
+    options: { packages: { type: 'string' }, node: { type: 'string' } },
+  }).values;
   await build();
-  writeSboms();
+  writeSboms({ node, ...(packages !== undefined && { packages: readFileSync(packages, 'utf8') }) });
 }

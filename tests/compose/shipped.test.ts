@@ -169,3 +169,9 @@ test.each([
     expect(allLinks()).toEqual(links);
   },
 );
+
+test('taken down it leaves no container, network or volume', async () => {
+  expect(mesh.left()).not.toEqual([]);
+  await mesh.down();
+  expect(mesh.left()).toEqual([]);
+});

@@ -19,6 +19,8 @@ export interface Project {
   up(services?: readonly string[]): Promise<void>;
   /** Removes containers, networks and volumes. */
   down(): Promise<void>;
+  /** Containers, networks and volumes there are of it, by their names. */
+  left(): readonly string[];
   start(service: string): Promise<void>;
   /** Signals a container and waits for its end. */
   end(service: string, signal: 'TERM' | 'KILL'): Promise<void>;
@@ -61,11 +63,11 @@ export function createProject(
       env: { ...process.env, ...settings },
     });
   };
+  const mine = ['--filter', `label=com.docker.compose.project=${name}`];
   const containers = new Map<string, string>();
   const idOf = (service: string): string => {
-    const labels = [`project=${name}`, `service=${service}`];
-    const filters = labels.flatMap((label) => ['--filter', `label=com.docker.compose.${label}`]);
-    const id = containers.get(service) ?? call('ps', '--all', '--quiet', ...filters).trim();
+    const its = ['--filter', `label=com.docker.compose.service=${service}`];
+    const id = containers.get(service) ?? call('ps', '--all', '--quiet', ...mine, ...its).trim();
     if (!/^[0-9a-f]+$/.test(id)) throw new Error(`no container is that of the service ${service}`);
     containers.set(service, id);
     return id;
@@ -82,6 +84,12 @@ export function createProject(
   return {
     up: (services = []) => run('up', '-d', '--no-build', '--no-recreate', ...services),
     down: () => run('down', '--volumes', '--timeout', '5'),
+    left: () =>
+      [
+        call('ps', '--all', '--format', '{{.Names}}', ...mine),
+        call('network', 'ls', '--format', '{{.Name}}', ...mine),
+        call('volume', 'ls', '--format', '{{.Name}}', ...mine),
+      ].flatMap((text) => text.split('\n').filter((line) => line !== '')),
     start: async (service) => {
       await execute(docker, ['start', idOf(service)], LIMIT);
     },

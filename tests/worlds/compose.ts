@@ -2,19 +2,20 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '@nsm/chain';
-import { svidTokens, workloadSource } from '@nsm/identity';
+import { svidTokens, tokenHeaders, workloadSource } from '@nsm/identity';
 import {
   findEndpoints,
   findServices,
   parseTopology,
   planLab,
+  registerServices,
   startOrder,
   wiresFrom,
   connectionsAt,
   type Plan,
 } from '@nsm/lab';
-import { NetworkServiceDefinition, NetworkServiceRegistryDefinition } from '@nsm/proto';
-import { createGrpcTransport, type Transport } from '@nsm/rpc';
+import { NetworkServiceDefinition } from '@nsm/proto';
+import { createGrpcTransport } from '@nsm/rpc';
 import { ping } from '@nsm/netlink';
 import { anchorOf, composeFile } from './compose-file.ts';
 import { createProject, type Project } from './compose-project.ts';
@@ -55,6 +56,7 @@ export const startCompose: StartWorld = async (
     random: Math.random,
   });
   const transport = createGrpcTransport(identity);
+  const tokens = svidTokens(identity, 600_000, systemClock);
   const stop = async (): Promise<void> => {
     transport.close();
     identity.close();
@@ -70,7 +72,10 @@ export const startCompose: StartWorld = async (
       const names = plan.processes.flatMap((each) => (each.program === program ? [each.name] : []));
       if (names.length > 0) await project.up(names);
       await ready(plan, project, names);
-      if (program === 'registry') await register(plan, transport);
+      if (program === 'registry')
+        await registerServices(transport, plan.registryUrl, plan.registrations, async (server) =>
+          tokenHeaders(await tokens.issue(server)),
+        );
     }
   } catch (err) {
     await stop();
@@ -113,7 +118,7 @@ export const startCompose: StartWorld = async (
     refusals: async (client) => project.refusals(client),
     refreshes: async (client) => project.everLogged(client, 'refreshed').length,
     heals: async (client) => project.everLogged(client, 'healed').length,
-    tokens: svidTokens(identity, 600_000, systemClock),
+    tokens,
     manager: (node) => transport.client(NetworkServiceDefinition, plan.managerUrls[node] ?? ''),
     netns: (pod) => {
       const { dev, ino } = statSync(netns(pod), { bigint: true });
@@ -150,10 +155,4 @@ async function ready(
         30_000,
         PAUSE_MS,
       );
-}
-
-/** What a topology says of services beyond what their endpoints register. */
-async function register({ registrations, registryUrl }: Plan, transport: Transport): Promise<void> {
-  const registry = transport.client(NetworkServiceRegistryDefinition, registryUrl);
-  for (const registration of registrations) await registry.register(registration);
 }

@@ -19,7 +19,7 @@ export type {
 } from './planned.ts';
 export { bundledPrograms } from './programs.ts';
 export type { Programs } from './programs.ts';
-export { findEndpoints, findServices } from './registry.ts';
+export { findEndpoints, findServices, registerServices } from './registry.ts';
 export { ping } from '@nsm/netlink';
 export { formatRequestUrl, parseRequestUrl } from '@nsm/connection';
 export type { RequestUrl } from '@nsm/connection';
