@@ -18,11 +18,21 @@ afterAll(() => mesh.stop());
 
 test('a wire nobody refreshes is taken down at every hop, by closes whose first token has expired', async () => {
   const client = mesh.party('client');
-  const { token, expires } = await svidTokens(client.source, 2_000, systemClock).issue({
+  const admin = mesh.party(ADMIN.split('/').at(-1) ?? '');
+  /** When the hop has let go of its connection, in ms since 1970. */
+  const left = async (url: string): Promise<number> => {
+    const monitor = admin.transport.client(MonitorConnectionDefinition, url);
+    for await (const { type } of monitor.monitorConnections(MonitorScopeSelector.create()))
+      if (type === ConnectionEventType.DELETE) return Date.now();
+    throw new Error('the stream has ended');
+  };
+  const { manager, forwarder, endpoint } = mesh.urls;
+  const leaving = Promise.all([manager, forwarder, endpoint].map(left));
+  const { token, expires } = await svidTokens(client.source, 5_000, systemClock).issue({
     spiffeId: 'spiffe://nsm.test/manager',
   });
   // Without a deadline the close begins when the token has ended, and not before.
-  await client.transport.client(NetworkServiceDefinition, mesh.urls.manager).request(
+  await client.transport.client(NetworkServiceDefinition, manager).request(
     NetworkServiceRequest.fromPartial({
       mechanismPreferences: [
         { cls: 'LOCAL', type: 'KERNEL', parameters: { name: 'nsm-1', inodeURL: 'inode://1/1' } },
@@ -35,16 +45,7 @@ test('a wire nobody refreshes is taken down at every hop, by closes whose first 
     }),
     { headers: tokenHeaders({ token, expires }) },
   );
-  const admin = mesh.party(ADMIN.split('/').at(-1) ?? '');
-  /** When the hop has let go of its connection, in ms since 1970. */
-  const left = async (url: string): Promise<number> => {
-    const monitor = admin.transport.client(MonitorConnectionDefinition, url);
-    for await (const { type } of monitor.monitorConnections(MonitorScopeSelector.create()))
-      if (type === ConnectionEventType.DELETE) return Date.now();
-    throw new Error('the stream has ended');
-  };
-  const { manager, forwarder, endpoint } = mesh.urls;
-  const times = await Promise.all([manager, forwarder, endpoint].map(left));
+  const times = await leaving;
   expect(Math.min(...times)).toBeGreaterThanOrEqual(expires.seconds * 1_000);
   expect(mesh.connections.list()).toEqual([]);
   expect(mesh.datapath.show().filter((line) => / link add /.test(line))).toEqual([]);

@@ -30,6 +30,8 @@ export interface Keeper<T> {
 const RETRY_MS = 200;
 /** A refusal that trying again will not change is tried again all the same, but slowly, in ms. */
 const REFUSED_MS = 5_000;
+/** A refresh has this long before the end, in ms, where the lifetime allows: a busy machine may be slow, and there is more than one try. */
+const SLACK_MS = 5_000;
 /** Time to say goodbye, in ms. */
 const LEAVE_MS = 5_000;
 
@@ -38,7 +40,7 @@ const LEAVE_MS = 5_000;
  * random, and registered again at once when the registry was lost or has lost the endpoint (contract 6.5).
  */
 export function keepRegistered<T extends Entry & { expirationTime?: Timestamp | undefined }>(
-  client: KindClient<T>,
+  client: Pick<KindClient<T>, 'kind' | 'register' | 'unregister' | 'follow'>,
   entry: T,
   options: KeepOptions,
 ): Keeper<T> {
@@ -134,12 +136,17 @@ const toRefresh = <T extends Entry>(answered: T, name: string): T => ({
   ...('expirationTime' in answered && { expirationTime: undefined }),
 });
 
-/** Contract 6.5: at two thirds of what remains; never, where nothing ends. Up to a tenth of that earlier. */
+/**
+ * Contract 6.5: at two thirds of what remains; never, where nothing ends. Up to a tenth of that earlier. Of a short life, as one that ends
+ * with a short-lived certificate, down to one third.
+ */
 function refreshIn(
   { expirationTime }: { expirationTime?: Timestamp | undefined },
   now: number,
   random: number,
 ): number {
   if (expirationTime === undefined) return Number.POSITIVE_INFINITY;
-  return Math.max(0, (millis(expirationTime) - now) * (2 / 3) * (1 - random / 10));
+  const left = Math.max(0, millis(expirationTime) - now);
+  const due = Math.max(left / 3, Math.min((left * 2) / 3, left - SLACK_MS));
+  return due * (1 - random / 10);
 }
