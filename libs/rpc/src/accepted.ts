@@ -4,7 +4,7 @@ import type { NsmError } from './error.ts';
 
 /** What a server knows of a connection that it has accepted. */
 export interface Accepted {
-  /** The stream of ours below; undefined: it came by itself. */
+  /** What has come: a socket, or a stream of ours over one. */
   readonly stream: Duplex;
   /** Set: it is one too many, and its calls are refused with this. */
   refusal: NsmError | undefined;

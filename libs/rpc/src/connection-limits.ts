@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { mark, type Accepted } from './accepted.ts';
 import { counted } from './counted.ts';
 import { NsmError } from './error.ts';
-import type { Limits, OnLimit } from './limits.ts';
+import { spread, type Limits, type OnLimit } from './limits.ts';
 
 /** Keeps the limits of connections, from the first byte on. */
 export interface ConnectionLimits {
@@ -40,7 +40,7 @@ export function createConnectionLimits(limits: Limits, onLimit: OnLimit): Connec
       } catch (err) {
         accepted.refusal = NsmError.from(err);
         onLimit('connections', spiffeId);
-        const timer = setTimeout(() => socket.destroy(), limits.halfOpenMs).unref();
+        const timer = setTimeout(() => socket.destroy(), spread(limits.halfOpenMs)).unref();
         socket.once('close', () => clearTimeout(timer));
       }
     },

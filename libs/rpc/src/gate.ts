@@ -3,7 +3,7 @@ import { acceptedOf, streamOf } from './accepted.ts';
 import { createConnectionLimits, type ConnectionLimits } from './connection-limits.ts';
 import { counted, type Enter } from './counted.ts';
 import { NsmError } from './error.ts';
-import { defaultLimits, type LimitName, type Limits, type OnLimit } from './limits.ts';
+import { defaultLimits, spread, type LimitName, type Limits, type OnLimit } from './limits.ts';
 import type { Handler, Service } from './transport.ts';
 
 /** Bytes that HPACK counts for a header besides its text (RFC 7541, section 4.1). */
@@ -114,7 +114,7 @@ const intercept =
             }
             waiting = setTimeout(() => {
               refuse('half-open', `no message came within ${limits.halfOpenMs} ms`);
-            }, limits.halfOpenMs).unref();
+            }, spread(limits.halfOpenMs)).unref();
             done(metadata);
           },
           onReceiveMessage: (message, done) => {

@@ -4,6 +4,7 @@ import { createServer, type TLSSocket } from 'node:tls';
 import type { Accepted } from './accepted.ts';
 import type { Gate } from './gate.ts';
 import type { Identity } from './identity.ts';
+import { spread } from './limits.ts';
 import { contextOptions } from './tls-peer.ts';
 
 /** Makes TLS handshakes on connections that have come. */
@@ -27,36 +28,35 @@ export function createHandshakes(
     ...contextOptions(identity),
     requestCert: true,
     rejectUnauthorized: true,
-    handshakeTimeout: limits.halfOpenMs,
     ALPNProtocols: ['h2'],
   });
-  const underWay = new Set<Duplex>();
+  /** With what cuts them in time: of a handshake that takes too long Node would tell, and leave it as it is. */
+  const underWay = new Map<Duplex, NodeJS.Timeout>();
+  const leave = (stream: Duplex): void => {
+    clearTimeout(underWay.get(stream));
+    underWay.delete(stream);
+  };
+  const cut = (stream: Duplex): void => {
+    leave(stream);
+    stream.destroy();
+    onLimit('half-open', undefined);
+  };
   // A socket does not tell what it stands on; what happens to it happens in the context it was made in.
   const below = new AsyncLocalStorage<Accepted>();
   server.on('secureConnection', (socket) => {
     socket.on('error', () => undefined); // the session says so
     const accepted = below.getStore();
-    if (!accepted) throw new Error('a handshake has ended that never began');
-    underWay.delete(accepted.stream);
+    if (!accepted) return void socket.destroy();
+    leave(accepted.stream);
     onSocket(socket, accepted);
-  });
-  server.on('tlsClientError', ({ code }: Error & { code?: string }, socket) => {
-    // Of a handshake that takes too long Node tells, and leaves it as it is.
-    if (code !== 'ERR_TLS_HANDSHAKE_TIMEOUT') return;
-    onLimit('half-open', undefined);
-    socket.destroy();
   });
   return {
     begin: (accepted) => {
       const { stream } = accepted;
-      underWay.add(stream);
-      stream.once('close', () => underWay.delete(stream));
-      const [oldest] = underWay;
-      if (oldest && underWay.size > limits.halfOpen) {
-        underWay.delete(oldest);
-        oldest.destroy();
-        onLimit('half-open', undefined);
-      }
+      underWay.set(stream, setTimeout(() => cut(stream), spread(limits.halfOpenMs)).unref());
+      stream.once('close', () => leave(stream));
+      const [oldest] = underWay.keys();
+      if (oldest && underWay.size > limits.halfOpen) cut(oldest);
       below.run(accepted, () => void server.emit('connection', stream));
     },
     renew: (now) => server.setSecureContext(contextOptions(now)),

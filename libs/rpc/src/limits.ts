@@ -36,6 +36,10 @@ export const defaultLimits: Limits = {
   unreadMs: 30_000,
 };
 
+/** A time limit, moved by up to a quarter: what has come together is not cut together, which would hold up everybody else. */
+// eslint-disable-next-line no-restricted-properties -- nobody can tell which they were
+export const spread = (ms: number): number => ms * (1 + Math.random() / 4);
+
 /** Which limit was reached. */
 export const limitNames = [
   'message',

@@ -16,7 +16,7 @@ import { grpcDefinition, Malformed } from './definition.ts';
 import { NsmError } from './error.ts';
 import type { Gate } from './gate.ts';
 import type { IdentitySource } from './identity.ts';
-import { serverOptions } from './limits.ts';
+import { serverOptions, spread } from './limits.ts';
 import { listen } from './listen.ts';
 import { reflection, reflectionDefinitions } from './reflection.ts';
 import { toStatus } from './status.ts';
@@ -185,7 +185,7 @@ async function taken(
     onLimit('unread', peer?.spiffeId);
     // RESOURCE_EXHAUSTED to gRPC; a status would have to wait behind what is not read.
     streamOf(call)?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-  }, limits.unreadMs);
+  }, spread(limits.unreadMs));
   try {
     await once(call, 'drain', { signal });
   } finally {
