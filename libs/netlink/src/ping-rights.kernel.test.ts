@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { createNetns, deleteNetns, linkSet, withRtnetlink, writeSysctl } from './index.ts';
+import { createNetns, deleteNetns, linkSet, ping, withRtnetlink, writeSysctl } from './index.ts';
 
 const LOOPBACK = 1;
 let folder: string;
@@ -43,3 +43,9 @@ test.each(['127.0.0.1', '::1'])(
     expect(await withoutRights(dst)).toBe('3');
   },
 );
+
+test('whether somebody answers is known with the first answer, and with the first request that cannot be sent', async () => {
+  const echoes = { netns, count: 4, intervalMs: 60_000, decide: true };
+  expect(await ping({ ...echoes, dst: '127.0.0.1' })).toMatchObject({ sent: 1, received: 1 });
+  expect(await ping({ ...echoes, dst: '192.0.2.1' })).toMatchObject({ sent: 1, received: 0 });
+});

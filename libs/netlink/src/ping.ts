@@ -14,6 +14,8 @@ export interface PingOptions {
   readonly dst: string;
   /** @default 1 */
   readonly count?: number;
+  /** Ends with the first answer, and with the first request that cannot be sent or is refused on its way. @default false */
+  readonly decide?: boolean;
   /** Between two requests. @default 200 */
   readonly intervalMs?: number;
   /** How long the last request may wait for its answer. @default 1000 */
@@ -54,6 +56,7 @@ const MAX_PACKET = 65535;
  */
 export async function ping(options: PingOptions, signal?: AbortSignal): Promise<PingResult> {
   const { netns, dst, count = 1, intervalMs = 200, timeoutMs = 1000, size = 56 } = options;
+  const { decide = false } = options;
   const to = parseAddress(dst);
   signal?.throwIfAborted();
   const open = (): EchoSocket => openSocket(to.family, options);
@@ -62,6 +65,8 @@ export async function ping(options: PingOptions, signal?: AbortSignal): Promise<
   const sentAt = new Map<number, number>();
   const rttMs: number[] = [];
   const errors: string[] = [];
+  let sent = 0;
+  const isDecided = (): boolean => decide && rttMs.length + errors.length > 0;
   const drain = (): void => {
     for (let datagram = receive(fd); datagram !== undefined; datagram = receive(fd)) {
       const echo = decodeEcho(to.family, datagram, raw && to.family === 4);
@@ -83,15 +88,17 @@ export async function ping(options: PingOptions, signal?: AbortSignal): Promise<
     }
   };
   try {
-    for (let seq = 1; seq <= count; seq += 1) {
+    for (let seq = 1; seq <= count && !isDecided(); seq += 1) {
       const start = performance.now();
       const problem = sendEcho(fd, to, encodeEcho(to.family, { id, seq }, size));
       if (problem === undefined) sentAt.set(seq, start);
       else errors.push(`seq ${seq}: ${problem}`);
+      sent = seq;
       const last = seq === count;
-      await waitUntil(start + (last ? timeoutMs : intervalMs), () => last && sentAt.size === 0);
+      const isOver = (): boolean => isDecided() || (last && sentAt.size === 0);
+      await waitUntil(start + (last ? timeoutMs : intervalMs), isOver);
     }
-    return { sent: count, received: rttMs.length, rttMs, errors };
+    return { sent, received: rttMs.length, rttMs, errors };
   } catch (error) {
     signal?.throwIfAborted();
     throw error;

@@ -48,6 +48,9 @@ await main('nsc', settings, async (config, runtime) => {
   await nsc.up;
 });
 
+/** Echoes within the time that a wire may be silent: one may get lost, and the first has all of it to be answered. */
+const ECHOES = 4;
+
 /**
  * The interfaces of this namespace are the client's ends of its wires. Without the right to ping nobody can be asked, and a wire counts as
  * alive.
@@ -58,7 +61,9 @@ async function kernelPing(
   signal: AbortSignal,
 ): Promise<boolean> {
   try {
-    return (await ping({ ...ends, timeoutMs }, signal)).received > 0;
+    const each = timeoutMs / ECHOES;
+    const echoes = { count: ECHOES, decide: true, intervalMs: each, timeoutMs: each };
+    return (await ping({ ...ends, ...echoes }, signal)).received > 0;
   } catch (err) {
     if (err instanceof Errno && (err.code === 'EPERM' || err.code === 'EACCES')) return true;
     throw err;
