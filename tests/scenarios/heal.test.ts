@@ -43,6 +43,28 @@ describe.each(worlds)('heal, in %s', (_name, start) => {
   });
 });
 
+describe.each(worlds)('lost paths, in %s', (_name, start) => {
+  test('a client and its manager are killed together and come back: the same wires', async () => {
+    const w = await start(twoNodes('lost', CLIENTS));
+    try {
+      await w.connected('a');
+      const links = async () => (await Promise.all(PODS.map(w.links))).flat();
+      const before = await links();
+      await w.kill('a');
+      await w.kill('nsmgr-n1');
+      await w.start('nsmgr-n1');
+      await w.start('a');
+      await eventually(
+        w.wires,
+        (wires) => wires.filter(({ state }) => state === 'up').length === 2,
+      );
+      expect(await links()).toEqual(before);
+    } finally {
+      await w.stop();
+    }
+  });
+});
+
 describe('heal, with packets counted', () => {
   let world: Awaited<ReturnType<typeof startNetns>> | undefined;
   afterEach(async () => {

@@ -21,6 +21,7 @@ export { kernelMechanism, noopMechanism } from './elements/kernel-mechanism.ts';
 export { lifecycle } from './elements/lifecycle.ts';
 export { policyRoute } from './elements/policy-route.ts';
 export { mechanisms, refusedMechanism } from './elements/mechanisms.ts';
+export { recall } from './elements/recall.ts';
 export { receiveNetns } from './elements/receive-netns.ts';
 export { roundRobin } from './elements/round-robin.ts';
 export { sendNetns } from './elements/send-netns.ts';

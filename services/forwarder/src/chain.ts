@@ -15,6 +15,7 @@ import {
   lifecycle,
   LOCAL,
   mechanisms,
+  recall,
   receiveNetns,
   refusedMechanism,
   REMOTE,
@@ -95,6 +96,7 @@ export const forwarderChain = (d: ForwarderDeps): ConnectionElement => {
   return chain(
     validate(d.maxPath), // nothing malformed gets any further
     receiveNetns({ namespaces: d.namespaces, proof: d.netnsProof }), // held until the kernel has been asked
+    recall(d.connections), // whose path was lost with its client and its manager
     updatePath(d.name, d.newId), // from here on the id is this hop's own
     updateToken(d.tokens), // needs the index of our segment
     authorize(d), // judges the tokens, of closes too, before anything is done
