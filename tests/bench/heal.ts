@@ -61,7 +61,8 @@ for (const { name, topology, scenarios, rounds: usual, ...options } of groups) {
       for (let i = 0; i < rounds; i += 1) runs.push(await scenario.run(mesh));
       rows.push({ scenario, runs });
       const faults = faultsOf({ scenario, runs });
-      process.stderr.write(`… ${scenario.name}: ${faults.join('; ') || 'holds'}\n`);
+      const times = runs.map(({ ms }) => ms.toFixed(0)).join(' ');
+      process.stderr.write(`… ${scenario.name}: ${faults.join('; ') || 'holds'} (${times} ms)\n`);
     }
   } finally {
     await mesh.stop();

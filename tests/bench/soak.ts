@@ -37,7 +37,7 @@ try {
   );
   while (performance.now() < end) {
     const until = performance.now() + SAMPLE_MS;
-    await cycle(mesh, 'a', 5, Math.random);
+    await cycle(mesh, 'a', 5, Math.random, cycles);
     cycles += 5;
     const hours = (performance.now() - started) / 3_600_000;
     for (const { name, pid, alive } of mesh.lab.processes())

@@ -15,12 +15,14 @@ const PATIENCE_MS = 60;
  * Makes wires from a pod to `near` and `far` in turn and closes them, `count` times, a few at a time. Of every two, one has a caller
  * that gives up at a random moment.
  * @param random numbers in [0, 1)
+ * @param before how many were made before: what was given up is not gone yet, and nobody else may have its name
  */
 export async function cycle(
   world: World,
   pod: string,
   count: number,
   random: () => number,
+  before = 0,
 ): Promise<Cycled> {
   const speak = direct(world, 'n1');
   const done = { connected: 0, cancelled: 0 };
@@ -51,7 +53,7 @@ export async function cycle(
     }
   };
   const worker = async (): Promise<void> => {
-    while (last < count) await once((last += 1));
+    while (last < count) await once(before + (last += 1));
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
   return done;
