@@ -103,6 +103,19 @@ test('it may come after its message, and may have come before', async () => {
   await client.request(about('take'), limit());
 });
 
+test('one that is only looked at is there for who takes it', async () => {
+  const file = makeFile('file');
+  const client = await serve(async (_request, { descriptors }) => {
+    const shown = descriptors!.shown(file.inode)!;
+    const taken = descriptors!.arrived(file.inode)!;
+    const both = [shown, taken].every((fd) => isOpen(fd, file.inode));
+    for (const fd of [shown, taken]) closeSync(fd);
+    return Connection.fromPartial({ id: `${both} ${descriptors!.shown(file.inode)}` });
+  });
+  const onConnection = (line: Descriptors | undefined): void => send(line, file.path);
+  expect((await client.request(about(''), { ...limit(), onConnection })).id).toBe('true undefined');
+});
+
 test('each of two calls takes the one it was sent', async () => {
   const file = makeFile('file');
   const client = await serve(async (_request, { descriptors }) => {

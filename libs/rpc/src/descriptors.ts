@@ -7,6 +7,8 @@ export interface Descriptors {
   send(fd: number): void;
   /** Takes a descriptor that has come; the caller closes it. Undefined: it has not come. */
   arrived(inode: string): number | undefined;
+  /** A copy of one that has come and was not taken, which is left for whoever takes it; the caller closes it. */
+  shown(inode: string): number | undefined;
   /** Takes one that may come yet. @throws NsmError unavailable, and the signal's reason */
   receive(inode: string, signal: AbortSignal): Promise<number>;
   /**

@@ -39,6 +39,12 @@ export class ReceivedDescriptors {
     for (const wake of this.#waiting.get(key) ?? []) wake();
   }
 
+  /** A copy of one, which stays; the caller closes it. Undefined: none has come. */
+  copy(key: string, duplicate: (fd: number) => number): number | undefined {
+    const entry = this.#entries.get(key);
+    return entry && duplicate(entry.fd);
+  }
+
   /** Gives one away; the taker closes it. Undefined: none has come. */
   take(key: string, duplicate: (fd: number) => number): number | undefined {
     const entry = this.#entries.get(key);

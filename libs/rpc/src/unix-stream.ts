@@ -52,6 +52,10 @@ export class UnixStream extends Duplex implements Descriptors {
     return this.#received.take(inode, duplicate);
   }
 
+  shown(inode: string): number | undefined {
+    return this.#received.copy(inode, duplicate);
+  }
+
   async receive(inode: string, signal: AbortSignal): Promise<number> {
     for (;;) {
       const fd = this.arrived(inode);

@@ -36,6 +36,7 @@ const lineOf = (comes: readonly string[] = [], peer: 'here' | 'hidden' = 'hidden
   return {
     sent,
     arrived,
+    shown: arrived,
     send: (fd: number) => void sent.push(nameOf(fd)),
     receive: (_inode: string, signal: AbortSignal) =>
       new Promise<number>((_, reject) =>
@@ -124,6 +125,14 @@ describe('receive-netns', () => {
   test('a close may bring one, and need not', async () => {
     const close = { op: 'close' as const, preferences: [] };
     expect(await run(OTHER, { ...close, descriptors: lineOf() })).toBeUndefined();
+  });
+
+  test('a close leaves what came for a request', async () => {
+    const taken: string[] = [];
+    const line = { ...lineOf([own]), arrived: (inode: string) => void taken.push(inode) };
+    const connection = Connection.fromPartial({ mechanism: kernel({ inodeURL: own }) });
+    expect(await run(own, { op: 'close', connection, descriptors: line })).toBe(own);
+    expect(taken).toEqual([]);
   });
 
   test('an abort ends the wait', async () => {

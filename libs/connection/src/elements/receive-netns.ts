@@ -12,6 +12,7 @@ export interface ReceiveNetnsOptions {
 /**
  * Takes the descriptors of the namespaces that a call names (contract 4.9), and refuses a request that names one its caller cannot
  * prove. A caller at the origin of the path may prove its own by living there. A close proves nothing: what it takes down was proven.
+ * It may come without one, as when a token has ended, so it takes none that may be a request's.
  */
 export const receiveNetns = ({ namespaces, proof }: ReceiveNetnsOptions): ConnectionElement => ({
   name: 'receive-netns',
@@ -25,7 +26,7 @@ export const receiveNetns = ({ namespaces, proof }: ReceiveNetnsOptions): Connec
       for (const url of namespacesIn(connection, call.preferences)) {
         const fd =
           call.op === 'close'
-            ? descriptors?.arrived(url)
+            ? descriptors?.shown(url)
             : await proveNetns(url, { proof, descriptors, own, signal });
         if (fd !== undefined) holdNetns(url, fd);
       }
