@@ -5,12 +5,14 @@ import { cycle } from '../worlds/cycles.ts';
 import { startNetns } from '../worlds/netns.ts';
 import { residueLeft } from './heal/mesh.ts';
 import { rssMiB } from './lib/process.ts';
-import { make, unmake } from './lib/requests.ts';
+import { make, refresh, unmake, type Made } from './lib/requests.ts';
 import { slope, table } from './lib/stats.ts';
 import { twoNodes } from '../worlds/topologies.ts';
 
 const [minutes = 20, wires = 100] = process.argv.slice(2).map(Number);
 const SAMPLE_MS = 5_000;
+/** With each sample one of so many is refreshed. */
+const REFRESHED = 3;
 /** Of the time, in which what is opened once for all is opened. */
 const WARM_UP = 0.25;
 
@@ -30,15 +32,20 @@ try {
   const started = performance.now();
   const end = started + minutes * 60_000;
   let cycles = 0;
-  const held = await Promise.all(
-    Array.from({ length: wires }, (_, i) =>
-      make(mesh, 'n1', 'a', i % 2 === 0 ? 'near' : 'far', 10_000 + i),
-    ),
-  );
+  let samplesTaken = 0;
+  const held: Made[] = [];
+  for (let i = 0; i < wires; i += 1)
+    held.push(await make(mesh, 'n1', 'a', i % 2 === 0 ? 'near' : 'far', i));
   while (performance.now() < end) {
     const until = performance.now() + SAMPLE_MS;
     await cycle(mesh, 'a', 5, Math.random, cycles);
     cycles += 5;
+    // A third of them, so that each is refreshed twice in the lifetime of its token.
+    for (let i = samplesTaken % REFRESHED; i < wires; i += REFRESHED) {
+      const made = held[i]!;
+      held[i] = { ...made, connection: await refresh(mesh, 'n1', made.connection) };
+    }
+    samplesTaken += 1;
     const hours = (performance.now() - started) / 3_600_000;
     for (const { name, pid, alive } of mesh.lab.processes())
       if (alive)
