@@ -1,5 +1,5 @@
 // Package main assembles upstream's public chains into the programs of a mesh, so that each can stand in for one of ours:
-// interop registry, nsmgr, forwarder, nse, nsc. Settings come from the environment under upstream's names; what happens is
+// interop registry, nsmgr, forwarder, nse, nsc, and the proxies of a domain: nsmgr-proxy, registry-proxy. Settings come from the environment under upstream's names; what happens is
 // printed as JSON lines.
 package main
 
@@ -20,6 +20,9 @@ var programs = map[string]program{
 	"forwarder": runForwarder,
 	"nse":       runEndpoint,
 	"nsc":       runClient,
+
+	"nsmgr-proxy":    runManagerProxy,
+	"registry-proxy": runRegistryProxy,
 }
 
 // tasks end by themselves, where programs run until they are told to end.
@@ -38,7 +41,7 @@ func main() {
 		start = tasks[name]
 	}
 	if start == nil {
-		fmt.Fprintln(os.Stderr, "usage: interop registry|nsmgr|forwarder|nse|nsc|load|load-registry")
+		fmt.Fprintln(os.Stderr, "usage: interop registry|nsmgr|forwarder|nse|nsc|nsmgr-proxy|registry-proxy|load|load-registry")
 		os.Exit(2)
 	}
 	if err := run(start, isProgram); err != nil {

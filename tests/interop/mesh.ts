@@ -1,18 +1,24 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { systemClock } from '@nsm/chain';
+import { insecureTokens, svidTokens } from '@nsm/identity';
 import { bundledPrograms, parseTopology, startLab, type Lab } from '@nsm/lab';
+import { createPolicies } from '@nsm/policy';
 import {
   ConnectionEventType,
   MonitorConnectionDefinition,
   MonitorScopeSelector,
   type Connection,
   type ConnectionEvent,
+  NetworkService,
   type NetworkServiceEndpointResponse,
   NetworkServiceEndpointQuery,
   NetworkServiceEndpointRegistryDefinition,
 } from '@nsm/proto';
+import { registryClient } from '@nsm/registry';
 import { eventually } from '../worlds/world.ts';
+import { PROXY_URL, startProxies, UNDERLAY } from './proxies.ts';
 
 /** Programs that upstream's chains can stand in for. */
 export const positions = ['nsc', 'nse', 'nsmgr', 'registry', 'forwarder'] as const;
@@ -35,6 +41,9 @@ interface LogLine {
   readonly msg?: string;
   readonly connection?: string;
   readonly endpoint?: string;
+  /** Of `descriptors`: how many came and went since the program was started. */
+  readonly received?: number;
+  readonly sent?: number;
 }
 
 /** A running mesh, and everything its managers and its registry have told since it was started. */
@@ -45,6 +54,8 @@ export interface Mesh extends MeshOptions {
   /** What a watch of the endpoints tells, at the registry and through the manager of n1. */
   readonly watches: Readonly<Record<string, readonly NetworkServiceEndpointResponse[]>>;
   readonly log: (process: string) => readonly LogLine[];
+  /** Has the service of the twins chosen by this label of theirs, or without a rule. */
+  readonly choose: (at?: string) => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
@@ -56,14 +67,19 @@ export const REGISTRATION_MS = 60_000;
 const topology = (insecure: boolean): string => `
 name: interop
 insecure: ${insecure}
+underlay: { cidr: ${UNDERLAY} }
+registry: { env: { NSM_PROXY_REGISTRY_URL: "${PROXY_URL}" } }
 nodes: { n1: {}, n2: {} }
 services: { near: { payload: IP }, far: { payload: IP }, twin: { payload: IP }, missing: { payload: IP } }
 endpoints:
-  nse-near: { node: n1, services: [near, twin], prefixes: [172.16.1.0/24] }
-  nse-far: { node: n2, services: [far, twin], prefixes: [172.16.2.0/24] }
+  nse-near: { node: n1, services: [near], prefixes: [172.16.1.0/24] }
+  nse-far: { node: n2, services: [far], prefixes: [172.16.2.0/24] }
+  twin-n1: { node: n1, services: [twin], prefixes: [172.16.3.0/24], labels: { at: n1 }, env: { NSM_REGISTER_SERVICE: 'false' } }
+  twin-n2: { node: n2, services: [twin], prefixes: [172.16.4.0/24], labels: { at: n2 }, env: { NSM_REGISTER_SERVICE: 'false' } }
 clients:
   alice: { node: n1, services: [kernel://near/nsm-1, kernel://missing/nsm-2] }
   bob: { node: n1, services: [kernel://far/nsm-1] }
+  dave: { node: n1, services: [kernel://far/nsm-1], env: { NSM_NETWORK_SERVICES: kernel://far@other/nsm-1 } }
   carol: { node: n1, services: [kernel://twin/nsm-1], env: { NSM_LIVENESS_CHECK_ENABLED: 'false' } }
 `;
 
@@ -79,12 +95,16 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
     requestTimeout: '5s',
     logFolder,
     env: ({ program }) => ({
+      ...(upstream.some((position) => position === program) && { NSM_COUNT_DESCRIPTORS: 'true' }),
       ...(program === 'nsc' && { NSM_MAX_TOKEN_LIFETIME: `${CLIENT_TOKEN_MS}ms` }),
     }),
   }).catch((thrown: unknown) => {
     rmSync(stateRoot, { recursive: true, force: true });
     throw thrown;
   });
+  startProxies(lab, options);
+  const choose = chooserOf(lab);
+  await choose('n1');
   const stopping = new AbortController();
   const { events, watches, ended } = listenTo(lab, stopping.signal);
   return {
@@ -93,12 +113,31 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
     events,
     watches,
     log: (process) => logOf(lab, process),
+    choose,
     stop: async () => {
       stopping.abort();
       await ended;
       await lab.stop();
       rmSync(stateRoot, { recursive: true, force: true });
     },
+  };
+}
+
+/** Registers the service of the twins anew; nobody but whoever looks after the lab does. */
+function chooserOf({ dialer, identity, plan }: Lab): Mesh['choose'] {
+  const { services } = registryClient(dialer, plan.registryUrl, {
+    tokens: identity
+      ? svidTokens(identity, 600_000, systemClock)
+      : insecureTokens('interop', 600_000, systemClock),
+    policies: createPolicies(),
+    clock: systemClock,
+    random: Math.random,
+  });
+  let path: Parameters<typeof services.register>[1];
+  return async (at) => {
+    const destinationSelector = at === undefined ? {} : { at };
+    const twin = { name: 'twin', payload: 'IP', matches: [{ routes: [{ destinationSelector }] }] };
+    path = await services.register(NetworkService.fromPartial(twin), path);
   };
 }
 

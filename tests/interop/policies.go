@@ -24,25 +24,27 @@ func (s *security) authorizeClient() networkservice.NetworkServiceClient {
 	return authorize.NewClient(authorize.Any())
 }
 
-func (s *security) registryPolicies() []registryauthorize.Option {
+// registryPolicies are those that upstream's programs name in their settings: the chains have none by themselves. side is server or client.
+func (s *security) registryPolicies(side string) registryauthorize.Option {
 	if s.policies {
-		return nil
+		return registryauthorize.WithPolicies(
+			"etc/nsm/opa/common/.*.rego", "etc/nsm/opa/registry/.*.rego", "etc/nsm/opa/"+side+"/.*.rego")
 	}
-	return []registryauthorize.Option{registryauthorize.Any()}
+	return registryauthorize.Any()
 }
 
 func (s *security) authorizeServiceServer() registry.NetworkServiceRegistryServer {
-	return registryauthorize.NewNetworkServiceRegistryServer(s.registryPolicies()...)
+	return registryauthorize.NewNetworkServiceRegistryServer(s.registryPolicies("server"))
 }
 
 func (s *security) authorizeServiceClient() registry.NetworkServiceRegistryClient {
-	return registryauthorize.NewNetworkServiceRegistryClient(s.registryPolicies()...)
+	return registryauthorize.NewNetworkServiceRegistryClient(s.registryPolicies("client"))
 }
 
 func (s *security) authorizeEndpointServer() registry.NetworkServiceEndpointRegistryServer {
-	return registryauthorize.NewNetworkServiceEndpointRegistryServer(s.registryPolicies()...)
+	return registryauthorize.NewNetworkServiceEndpointRegistryServer(s.registryPolicies("server"))
 }
 
 func (s *security) authorizeEndpointClient() registry.NetworkServiceEndpointRegistryClient {
-	return registryauthorize.NewNetworkServiceEndpointRegistryClient(s.registryPolicies()...)
+	return registryauthorize.NewNetworkServiceEndpointRegistryClient(s.registryPolicies("client"))
 }

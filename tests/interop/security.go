@@ -29,9 +29,16 @@ type security struct {
 
 // newSecurity takes the identity from the Workload API at SPIFFE_ENDPOINT_SOCKET, unless the mesh is insecure.
 func newSecurity(ctx context.Context, config *settings) (*security, error) {
+	// Who counts stands outside: it sees what grpcfd reads and writes.
+	passing := func(creds credentials.TransportCredentials) credentials.TransportCredentials {
+		if config.CountDescriptors {
+			return counted{grpcfd.TransportCredentials(creds)}
+		}
+		return grpcfd.TransportCredentials(creds)
+	}
 	if config.Insecure {
 		tokens := unsigned(config)
-		plain := grpcfd.TransportCredentials(insecure.NewCredentials())
+		plain := passing(insecure.NewCredentials())
 		return assemble(plain, plain, tokens, plainCredentials{token.NewPerRPCCredentials(tokens)}), nil
 	}
 	source, err := workloadapi.NewX509Source(ctx)
@@ -44,8 +51,8 @@ func newSecurity(ctx context.Context, config *settings) (*security, error) {
 	server.MinVersion = tls.VersionTLS12
 	tokens := spiffejwt.TokenGeneratorFunc(source, config.MaxTokenLifetime)
 	secured := assemble(
-		grpcfd.TransportCredentials(credentials.NewTLS(client)),
-		grpcfd.TransportCredentials(credentials.NewTLS(server)),
+		passing(credentials.NewTLS(client)),
+		passing(credentials.NewTLS(server)),
 		tokens,
 		token.NewPerRPCCredentials(tokens),
 	)

@@ -11,7 +11,7 @@ import (
 	"github.com/networkservicemesh/sdk/pkg/tools/cidr"
 )
 
-// settings holds what any of the programs reads; each reads what concerns it. Names are upstream's, but for DataPath and the last five.
+// settings holds what any of the programs reads; each reads what concerns it. Names are upstream's, but for DataPath and the last seven.
 type settings struct {
 	Name             string        `default:"interop"`
 	ConnectTo        url.URL       `split_words:"true"`
@@ -30,6 +30,11 @@ type settings struct {
 	CidrPrefix      cidr.Groups `split_words:"true" default:"169.254.0.0/16"`
 	RegisterService bool        `split_words:"true" default:"true"`
 
+	// Of the registry and of proxies: how they reach other domains.
+	ProxyRegistryURL url.URL `envconfig:"PROXY_REGISTRY_URL"`
+	RegistryProxyURL url.URL `envconfig:"REGISTRY_PROXY_URL"`
+	MapIPFilePath    string  `envconfig:"MAP_IP_FILE_PATH"`
+
 	TunnelIP net.IP `envconfig:"TUNNEL_IP"`
 	// Whether the forwarder makes the wires it agrees on.
 	DataPath bool `split_words:"true" default:"true"`
@@ -38,10 +43,15 @@ type settings struct {
 	Clients int `default:"1"`
 	Rounds  int `default:"1"`
 
+	// What stands in for DNS: name=address:port.
+	Hosts []string
+
 	// Without identities and policies.
 	Insecure bool
 	// Whether sockets of endpoints are registered as descriptors.
 	PassSockets bool `split_words:"true" default:"true"`
+	// Whether descriptors that connections carry are counted, and the counts printed.
+	CountDescriptors bool `split_words:"true"`
 	// How long an endpoint lasts in the registry without a refresh.
 	ExpirePeriod time.Duration `split_words:"true" default:"1m"`
 }
