@@ -52,7 +52,9 @@ func runLoad(ctx context.Context, config *settings, secured *security) (func(), 
 				Parameters: map[string]string{"name": fmt.Sprintf("l%d-%d", i, round)},
 			}},
 		})
-		wires[i] = append(wires[i], conn)
+		if err == nil {
+			wires[i] = append(wires[i], conn)
+		}
 		return err
 	}
 	refresh := func(i, round int) (err error) {
@@ -74,7 +76,8 @@ func runLoad(ctx context.Context, config *settings, secured *security) (func(), 
 	return func() {}, nil
 }
 
-// measure takes a step NSM_ROUNDS times one after the other for each of NSM_CLIENTS at once, and prints the times.
+// measure takes a step NSM_ROUNDS times one after the other for each of NSM_CLIENTS at once, and prints the times. A client whose step
+// fails takes no further ones; how many did is printed too, and it fails where all did.
 func measure(phase string, config *settings, step func(i, round int) error) error {
 	var (
 		group   sync.WaitGroup
@@ -82,35 +85,42 @@ func measure(phase string, config *settings, step func(i, round int) error) erro
 		times   []time.Duration
 		failure error
 	)
+	if config.failed == nil {
+		config.failed = make([]bool, config.Clients)
+	}
 	started := time.Now()
 	for i := range config.Clients {
 		group.Go(func() {
-			for round := range config.Rounds {
+			for round := 0; round < config.Rounds && !config.failed[i]; round++ {
 				begin := time.Now()
 				err := step(i, round)
 				took := time.Since(begin)
 				mutex.Lock()
-				times = append(times, took)
-				if err != nil {
-					failure = err
+				if err == nil {
+					times = append(times, took)
+				} else {
+					failure, config.failed[i] = err, true
 				}
 				mutex.Unlock()
-				if err != nil {
-					return
-				}
 			}
 		})
 	}
 	group.Wait()
-	if failure != nil {
+	if len(times) == 0 {
 		return failure
 	}
 	took := time.Since(started)
 	slices.Sort(times)
 	milliseconds := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	why := ""
+	if failure != nil {
+		why = failure.Error()
+	}
 	say.Info("measured",
 		"phase", phase,
 		"count", len(times),
+		"failed", config.Clients*config.Rounds-len(times),
+		"why", why,
 		"p50", milliseconds(times[len(times)/2]),
 		"p99", milliseconds(times[len(times)*99/100]),
 		"perSecond", float64(len(times))/took.Seconds(),

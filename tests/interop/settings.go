@@ -42,6 +42,8 @@ type settings struct {
 	// Of load: how many clients at once, and how often each asks.
 	Clients int `default:"1"`
 	Rounds  int `default:"1"`
+	// Those that take no further steps.
+	failed []bool
 
 	// What stands in for DNS: name=address:port.
 	Hosts []string

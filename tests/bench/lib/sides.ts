@@ -7,7 +7,11 @@ import { median } from './stats.ts';
 
 /** The program that holds upstream's chains, and those that put load on both sides. */
 const binary = process.env['NSM_INTEROP_PROGRAM'] ?? '';
-const forwarder = join(import.meta.dirname, 'forwarder-without-datapath.ts');
+const program = (file: string): readonly string[] => [
+  process.execPath,
+  '--conditions=source',
+  join(import.meta.dirname, file),
+];
 
 const topology = `
 name: bench
@@ -26,19 +30,34 @@ interface Measured {
   readonly p50: number;
   readonly p99: number;
   readonly perSecond: number;
+  /** Calls that failed, or were not made since the one before had; why the last one failed. */
+  readonly failed: number;
+  readonly why: string;
 }
 
 /** One of the two meshes that are compared. */
 export interface Side {
-  /** Runs a task of the load program in the client's pod, with settings by their names without `NSM_`. */
-  load(task: string, settings: Readonly<Record<string, string | number>>): Promise<Measured[]>;
-  /** A socket of the mesh, by its path in the lab's folder. */
-  socket(path: string): string;
+  /** Runs a task of the load program in a pod or node, with settings by their names without `NSM_`. */
+  load(
+    from: string,
+    task: string,
+    settings: Readonly<Record<string, string | number>>,
+  ): Promise<Measured[]>;
+  /** The first URL of a process: the manager's socket, the registry over TCP. */
+  url(process: string): string;
+  /** Starts a registry that does nothing beside its own, at this URL. */
+  startFloor(url: string): Promise<Floor>;
   /** CPU that each process has used, in ms. */
   cpu(): ReadonlyMap<string, number>;
   /** Resident memory of each process, in MiB. */
   memory(): ReadonlyMap<string, number>;
   stop(): Promise<void>;
+}
+
+/** A registry that does nothing. */
+interface Floor {
+  /** CPU that it has used, in ms. */
+  cpu(): number;
 }
 
 /** Our programs, and upstream's chains, both without a data path. */
@@ -48,8 +67,10 @@ export const startSides = async (): Promise<{ readonly ours: Side; readonly upst
     [binary, each],
   ]);
   const upstream = await startSide(Object.fromEntries(chains) as Partial<Programs>);
-  const ours = await startSide({ forwarder: [process.execPath, '--conditions=source', forwarder] });
-  return { ours, upstream };
+  return {
+    ours: await startSide({ forwarder: program('forwarder-without-datapath.ts') }),
+    upstream,
+  };
 };
 
 /** Columns of a table that compares what both sides measured, each over several turns. */
@@ -73,19 +94,37 @@ export function compare(
   });
 }
 
+/** Labs give their many programs smaller heaps than images do. */
+const asInImages = (): Partial<Programs> =>
+  Object.fromEntries(
+    Object.entries(bundledPrograms()).map(([name, command]) => [
+      name,
+      command.filter((part) => !part.startsWith('--max-semi-space-size')),
+    ]),
+  );
+
 async function startSide(programs: Partial<Programs>): Promise<Side> {
   const stateRoot = mkdtempSync(join(tmpdir(), 'nsm-'));
   const lab = await startLab(parseTopology(topology), {
     places: { stateRoot, netnsFolder: join(stateRoot, 'netns') },
-    programs: { ...bundledPrograms(), ...programs },
+    programs: { ...bundledPrograms(), ...asInImages(), ...programs },
     env: () => ({ NSM_DATA_PATH: 'false' }),
   });
   await lab.waitConnected('idle');
   const each = (read: (pid: number) => number): Map<string, number> =>
     new Map(lab.processes().map(({ name, pid }) => [name, read(pid)]));
   return {
-    load: async (task, settings) => load(lab, task, settings),
-    socket: (path) => `unix://${lab.plan.folder}/${path}`,
+    load: async (from, task, settings) => load(lab, from, task, settings),
+    url: (name) =>
+      lab.plan.processes.find((each) => each.name === name)?.env['NSM_LISTEN_ON']?.split(',')[0] ??
+      '',
+    startFloor: async (url) => {
+      const { pid = 0 } = lab.spawn('registry', [...program('registry-floor.ts'), url], {
+        env: identityOf(lab),
+        stdio: 'inherit',
+      });
+      return { cpu: () => cpuMs(pid) };
+    },
     cpu: () => each(cpuMs),
     memory: () => each(rssMiB),
     stop: async () => {
@@ -95,16 +134,22 @@ async function startSide(programs: Partial<Programs>): Promise<Side> {
   };
 }
 
+const identityOf = ({ plan }: Lab): Readonly<Record<string, string>> => ({
+  SPIFFE_ENDPOINT_SOCKET: plan.identityUrl ?? '',
+});
+
 async function load(
   lab: Lab,
+  from: string,
   task: string,
   settings: Readonly<Record<string, string | number>>,
 ): Promise<Measured[]> {
   const env = Object.fromEntries(
     Object.entries(settings).map(([name, value]) => [`NSM_${name}`, `${value}`]),
   );
-  const identity = { SPIFFE_ENDPOINT_SOCKET: lab.plan.identityUrl ?? '' };
-  const { code, stdout } = await lab.exec('idle', [binary, task], { env: { ...identity, ...env } });
+  const { code, stdout } = await lab.exec(from, [binary, task], {
+    env: { ...identityOf(lab), ...env },
+  });
   if (code !== 0) throw new Error(`${task} failed: ${stdout.slice(-2_000)}`);
   return stdout
     .split('\n')
