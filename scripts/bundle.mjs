@@ -1,8 +1,17 @@
 // Makes a tarball for hosts without containers: the programs with their Node, systemd units, an example of each environment, SBOMs.
-// Starts a registry out of it before it says that it is there. Usage: npm run bundle
+// Starts a registry out of it, and lets systemd verify the units, before it says that it is there. Usage: npm run bundle
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build, release, SERVICES } from './build.mjs';
@@ -42,6 +51,25 @@ async function tryOut(folder) {
   await ended;
 }
 
+/** Lets systemd read the units, with their programs where they are now; answers its version, or undefined where there is none. */
+function verifyUnits(folder) {
+  const { error, stdout } = spawnSync('systemd-analyze', ['--version'], { encoding: 'utf8' });
+  if (error) return undefined;
+  const source = join(folder, 'systemd');
+  const there = join(folder, 'verified');
+  mkdirSync(there);
+  const units = readdirSync(source).flatMap((file) => {
+    if (!file.endsWith('.service')) return [];
+    // A template is verified as one of its instances.
+    const unit = join(there, file.replace('@.', '@name.'));
+    const text = readFileSync(join(source, file), 'utf8');
+    writeFileSync(unit, text.replaceAll('/opt/nsm/', `${folder}/`));
+    return [unit];
+  });
+  run('systemd-analyze', ['verify', '--man=no', ...units]);
+  return stdout.split('\n')[0];
+}
+
 await build({ force: true });
 writeSboms();
 const scratch = mkdtempSync(join(tmpdir(), 'nsm-bundle-'));
@@ -61,6 +89,12 @@ try {
   rmSync(staged, { recursive: true });
   run('tar', ['-C', scratch, '-xzf', tarball]);
   await tryOut(staged);
+  const systemd = verifyUnits(staged);
+  console.log(
+    systemd === undefined
+      ? 'bundle: units not verified: there is no systemd-analyze (package systemd)'
+      : `bundle: ${systemd} finds nothing to say against the units`,
+  );
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
