@@ -63,9 +63,8 @@ export function writeSboms({ packages = '', node = process.version } = {}) {
     const bom = npmBom(name);
     bom.components = [...bom.components, ...shared];
     writeFileSync(files[i], `${JSON.stringify(bom, undefined, 2)}\n`);
-    console.log(
-      `sbom: ${name} is made of ${bom.components.length} parts, ${shared.length} of them of the base`,
-    );
+    const own = bom.components.length - shared.length;
+    console.log(`sbom: ${name}: ${own} npm packages, Node and ${shared.length - 1} of Debian`);
   }
   writeFileSync(stamp, current);
 }
