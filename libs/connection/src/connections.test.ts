@@ -77,6 +77,23 @@ describe('connections', () => {
     expect([world, connections.list()]).toEqual([[], []]);
   });
 
+  test('those of one origin are found by its segment until they are closed', async () => {
+    const { connections, run } = start();
+    const from = (id: string, origin: string) =>
+      run(callOf({ id, path: { pathSegments: [{ id: origin }, { id }], index: 1 } }));
+    for (const [id, origin] of [
+      ['a', 'x'],
+      ['b', 'x'],
+      ['a', 'x'],
+      ['c', 'y'],
+    ] as const)
+      await from(id, origin);
+    const startedBy = (origin: string) => connections.startedBy(origin).map(({ id }) => id);
+    expect([startedBy('x'), startedBy('y'), startedBy('z')]).toEqual([['a', 'b'], ['c'], []]);
+    await connections.close('a');
+    expect(startedBy('x')).toEqual(['b']);
+  });
+
   test('a failed first request leaves no entry, a failed refresh keeps the connection', async () => {
     const world: string[] = [];
     let fail = true;

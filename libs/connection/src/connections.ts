@@ -4,6 +4,7 @@ import { NsmError } from '@nsm/rpc';
 import type { Call, ConnectionNext } from './call.ts';
 import { createFeed, told, type Feed, type FeedOptions } from './feed.ts';
 import type { ConnectionChange } from './news.ts';
+import { createOrigins } from './origins.ts';
 
 interface Entry {
   readonly scope: Scope;
@@ -46,6 +47,8 @@ export interface Connections {
   ): Promise<void>;
   get(id: string): Connection | undefined;
   list(): readonly Connection[];
+  /** Those whose path begins with this segment, by its id. */
+  startedBy(origin: string): readonly Connection[];
   /** The events of connections; the first one is the initial state, always. */
   watch(options: FeedOptions, signal: AbortSignal): AsyncIterable<ConnectionEvent>;
   /** Waits until no turn is under way. */
@@ -61,6 +64,7 @@ export function createConnections(
 ): Connections {
   const entries = new Map<string, Entry>();
   const feeds = new Set<Feed>();
+  const origins = createOrigins();
 
   /** `was`: its state before; a connection is made UP. */
   const emit = (type: ConnectionEventType, connection: Connection, was: State = State.UP): void => {
@@ -98,6 +102,7 @@ export function createConnections(
   const leave = async (id: string, entry: Entry): Promise<void> => {
     const { connection } = entry;
     entry.connection = undefined;
+    if (connection) origins.remove(id, connection);
     const failures = await entry.scope.close();
     if (failures.length > 0) onUndoFailure(id, failures);
     if (connection) emit(ConnectionEventType.DELETE, connection);
@@ -125,6 +130,7 @@ export function createConnections(
         const established = { ...answer, state: State.UP };
         const before = entry.connection?.state;
         entry.connection = established;
+        origins.add(id, established);
         emit(ConnectionEventType.UPDATE, established, before);
         onChange({ type: 'requested', connection: established, was, reselected });
         return { connection: established, first };
@@ -158,6 +164,7 @@ export function createConnections(
       }),
     get: (id) => entries.get(id)?.connection,
     list: () => [...entries.values()].flatMap(({ connection }) => (connection ? [connection] : [])),
+    startedBy: (origin) => origins.of(origin).flatMap((id) => entries.get(id)?.connection ?? []),
     watch: async function* (options, signal) {
       const feed = createFeed(options, signal);
       feeds.add(feed);

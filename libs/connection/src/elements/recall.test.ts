@@ -31,7 +31,7 @@ const ask = (
   };
   const told: Connection[] = [];
   const element = recall({
-    list: () => [found],
+    startedBy: (origin) => (found.path?.pathSegments[0]?.id === origin ? [found] : []),
     update: (_id, make) => void told.push(make(found)),
   });
   const call = callOf(connection, { preferences: [kernel(parameters)] });

@@ -10,15 +10,19 @@ import { pathOf } from '../path.ts';
  * and its interface has the name. A request for the same wire out of the same namespace goes on as the refresh it would have been, or
  * as a reselection where the wire is down. Stands above update-path: the id on this hop is found again.
  */
-export const recall = (connections: Pick<Connections, 'list' | 'update'>): ConnectionElement => ({
+export const recall = (
+  connections: Pick<Connections, 'startedBy' | 'update'>,
+): ConnectionElement => ({
   name: 'recall',
   async run(call, next) {
     const { op, connection: asked, preferences } = call;
     const { index, pathSegments } = pathOf(asked);
     const isNew = op === 'request' && pathSegments.length === index + 1;
-    const found = isNew
-      ? connections.list().find((known) => isSame(known, asked, preferences))
-      : undefined;
+    const [origin] = pathSegments;
+    const found =
+      isNew && origin
+        ? connections.startedBy(origin.id).find((known) => isSame(known, asked, preferences))
+        : undefined;
     if (!found) return next(call);
     const rest = pathOf(found).pathSegments.slice(index + 1);
     const { id, labels } = asked;
@@ -41,11 +45,9 @@ const GONE: ReadonlySet<string> = new Set(['unavailable', 'not-found', 'no-candi
 /** Whether a request whose path ends with its caller is for a connection that came the same way from the same interface. */
 function isSame(known: Connection, asked: Connection, preferences: readonly Mechanism[]): boolean {
   const [theirs, ours] = [pathOf(asked), pathOf(known)];
-  const [origin, first] = [theirs.pathSegments[0], ours.pathSegments[0]];
   return (
     ours.index === theirs.index + 1 &&
     theirs.pathSegments.every(({ name }, i) => ours.pathSegments[i]?.name === name) &&
-    origin?.id === first?.id &&
     known.networkService === asked.networkService &&
     preferences.some((mechanism) => isOf(mechanism, known.mechanism))
   );
