@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join, parse } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
 import { startNetns } from '../worlds/netns.ts';
 import { eventually } from '../worlds/world.ts';
@@ -37,10 +37,18 @@ async function started(name: string, options?: { tokenLifetime?: string; payload
   return { w, addresses: wire!.endpointAddresses.map((text) => text.split('/')[0]!) };
 }
 
-/** Every wireguard-go there is: its process and its socket. */
+/** Names of the devices that this file's meshes have had. */
+const names = new Set<string>();
+
+/** Every wireguard-go of this mount namespace: its process and its socket. Other meshes of the machine share the folder of sockets. */
 function devices(): { readonly pids: string[]; readonly sockets: string[] } {
-  const pids = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && isWireguard(pid));
-  return { pids, sockets: readdirSync('/var/run/wireguard').filter((file) => /^nw/.test(file)) };
+  const pids = readdirSync('/proc').filter((pid) => {
+    const device = /^\d+$/.test(pid) ? deviceOf(pid) : undefined;
+    if (device !== undefined) names.add(device);
+    return device !== undefined;
+  });
+  const sockets = readdirSync('/var/run/wireguard').filter((file) => names.has(parse(file).name));
+  return { pids, sockets };
 }
 
 test('a remote wire by WIREGUARD carries IPv4 and IPv6, and packets of its MTU but none larger', async () => {
@@ -110,6 +118,7 @@ test('a process that dies is replaced at the next refresh', async () => {
 
 test('a close leaves no process, no socket and no interface', async () => {
   const { w } = await started('wgclos');
+  expect(devices()).toMatchObject({ pids: { length: 2 }, sockets: { length: 2 } });
   await w.end('a');
   expect(devices()).toEqual({ pids: [], sockets: [] });
   expect([await w.links('a'), await w.links('nse-far')]).toEqual([[], []]);
@@ -121,12 +130,13 @@ test('payload ETHERNET goes by VXLAN, whatever is preferred', async () => {
   expect(wire!.mechanism).toMatch(/^vxlan /);
 });
 
-const isWireguard = (pid: string): boolean => {
+/** The name of the device of a process, if it is a wireguard-go of a forwarder here. */
+function deviceOf(pid: string): string | undefined {
   try {
-    return /^nw[0-9a-f]{13}$/.test(
-      readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').at(2) ?? '',
-    );
+    const here = readlinkSync(`/proc/${pid}/ns/mnt`) === readlinkSync('/proc/self/ns/mnt');
+    const [, , device = ''] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    return here && /^nw[0-9a-f]{13}$/.test(device) ? device : undefined;
   } catch {
-    return false;
+    return undefined;
   }
-};
+}
