@@ -130,7 +130,7 @@ test('a path of more segments than allowed exhausts the limit', () => {
   checkConnection(long, 9);
   expect(() => checkConnection(long, 8)).toThrow('path_segments: 9 segments; at most 8');
   expect(() => check({ path: { index: 0, pathSegments: segments(10_000) } })).toThrow(
-    expect.objectContaining({ code: 'exhausted' }),
+    expect.objectContaining({ code: 'exhausted', limit: 'path' }),
   );
 });
 

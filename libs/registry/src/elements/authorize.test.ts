@@ -101,7 +101,10 @@ test('one identity may own so many entries; those it has it may refresh, and oth
   };
   await register('a');
   await register('b');
-  await expect(register('c')).rejects.toMatchObject({ code: 'exhausted' });
+  await expect(register('c')).rejects.toMatchObject({
+    code: 'exhausted',
+    limit: 'entries',
+  });
   await register('b');
   await register('c', other);
   await store.delete('a');
