@@ -24,9 +24,9 @@ func (s *security) authorizeClient() networkservice.NetworkServiceClient {
 	return authorize.NewClient(authorize.Any())
 }
 
-// registryPolicies are those that upstream's programs name in their settings: the chains have none by themselves. side is server or client.
-func (s *security) registryPolicies(side string) registryauthorize.Option {
-	if s.policies {
+// registryOption holds the policies that upstream's programs name in their settings: the chains have none by themselves. side is server or client.
+func (s *security) registryOption(side string) registryauthorize.Option {
+	if s.registryPolicies {
 		return registryauthorize.WithPolicies(
 			"etc/nsm/opa/common/.*.rego", "etc/nsm/opa/registry/.*.rego", "etc/nsm/opa/"+side+"/.*.rego")
 	}
@@ -34,17 +34,17 @@ func (s *security) registryPolicies(side string) registryauthorize.Option {
 }
 
 func (s *security) authorizeServiceServer() registry.NetworkServiceRegistryServer {
-	return registryauthorize.NewNetworkServiceRegistryServer(s.registryPolicies("server"))
+	return registryauthorize.NewNetworkServiceRegistryServer(s.registryOption("server"))
 }
 
 func (s *security) authorizeServiceClient() registry.NetworkServiceRegistryClient {
-	return registryauthorize.NewNetworkServiceRegistryClient(s.registryPolicies("client"))
+	return registryauthorize.NewNetworkServiceRegistryClient(s.registryOption("client"))
 }
 
 func (s *security) authorizeEndpointServer() registry.NetworkServiceEndpointRegistryServer {
-	return registryauthorize.NewNetworkServiceEndpointRegistryServer(s.registryPolicies("server"))
+	return registryauthorize.NewNetworkServiceEndpointRegistryServer(s.registryOption("server"))
 }
 
 func (s *security) authorizeEndpointClient() registry.NetworkServiceEndpointRegistryClient {
-	return registryauthorize.NewNetworkServiceEndpointRegistryClient(s.registryPolicies("client"))
+	return registryauthorize.NewNetworkServiceEndpointRegistryClient(s.registryOption("client"))
 }

@@ -25,6 +25,8 @@ type security struct {
 	serve    []grpc.ServerOption
 	tokens   token.GeneratorFunc
 	policies bool
+	// Of registries and their clients.
+	registryPolicies bool
 }
 
 // newSecurity takes the identity from the Workload API at SPIFFE_ENDPOINT_SOCKET, unless the mesh is insecure.
@@ -56,7 +58,7 @@ func newSecurity(ctx context.Context, config *settings) (*security, error) {
 		tokens,
 		token.NewPerRPCCredentials(tokens),
 	)
-	secured.policies = true
+	secured.policies, secured.registryPolicies = true, config.RegistryPolicies
 	return secured, nil
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/networkservicemesh/sdk/pkg/tools/cidr"
 )
 
-// settings holds what any of the programs reads; each reads what concerns it. Names are upstream's, but for DataPath and the last seven.
+// settings holds what any of the programs reads; each reads what concerns it. Names are upstream's, but for DataPath and the last eight.
 type settings struct {
 	Name             string        `default:"interop"`
 	ConnectTo        url.URL       `split_words:"true"`
@@ -50,6 +50,8 @@ type settings struct {
 
 	// Without identities and policies.
 	Insecure bool
+	// Whether registries and their clients evaluate policies, as upstream's programs do.
+	RegistryPolicies bool `split_words:"true" default:"true"`
 	// Whether sockets of endpoints are registered as descriptors.
 	PassSockets bool `split_words:"true" default:"true"`
 	// Whether descriptors that connections carry are counted, and the counts printed.

@@ -13,6 +13,9 @@ const program = (file: string): readonly string[] => [
   join(import.meta.dirname, file),
 ];
 
+/** Upstream's without policies, and one of ours that does nothing. */
+const registries = { trusting: [binary, 'registry'], idle: program('registry-floor.ts') };
+
 const topology = `
 name: bench
 nodes: { n1: {}, n2: {} }
@@ -45,19 +48,13 @@ export interface Side {
   ): Promise<Measured[]>;
   /** The first URL of a process: the manager's socket, the registry over TCP. */
   url(process: string): string;
-  /** Starts a registry that does nothing beside its own, at this URL. */
-  startFloor(url: string): Promise<Floor>;
+  /** Starts another registry beside its own. */
+  startRegistry(kind: keyof typeof registries, url: string): { cpu(): number };
   /** CPU that each process has used, in ms. */
   cpu(): ReadonlyMap<string, number>;
   /** Resident memory of each process, in MiB. */
   memory(): ReadonlyMap<string, number>;
   stop(): Promise<void>;
-}
-
-/** A registry that does nothing. */
-interface Floor {
-  /** CPU that it has used, in ms. */
-  cpu(): number;
 }
 
 /** Our programs, and upstream's chains, both without a data path. */
@@ -118,11 +115,9 @@ async function startSide(programs: Partial<Programs>): Promise<Side> {
     url: (name) =>
       lab.plan.processes.find((each) => each.name === name)?.env['NSM_LISTEN_ON']?.split(',')[0] ??
       '',
-    startFloor: async (url) => {
-      const { pid = 0 } = lab.spawn('registry', [...program('registry-floor.ts'), url], {
-        env: identityOf(lab),
-        stdio: 'inherit',
-      });
+    startRegistry: (kind, url) => {
+      const env = { ...identityOf(lab), NSM_LISTEN_ON: url, NSM_REGISTRY_POLICIES: 'false' };
+      const { pid = 0 } = lab.spawn('registry', registries[kind], { env, stdio: 'ignore' });
       return { cpu: () => cpuMs(pid) };
     },
     cpu: () => each(cpuMs),
