@@ -6,6 +6,7 @@ import { type Pair, vethPair, vxlanPair, wireguardPair } from './lib/links.ts';
 import type { Place } from './lib/places.ts';
 import { createStage, type Stage } from './lib/stage.ts';
 import { median, table } from './lib/stats.ts';
+import { toThread } from './lib/to-thread.ts';
 import { handMade, ours } from './lib/ways.ts';
 import { measure, type Measured, ratio, STEPS } from './lib/wire-cost.ts';
 import { ourWireguard, wireguardByHand } from './lib/wireguard-ways.ts';
@@ -57,6 +58,8 @@ async function cost({ client, endpoint, wireguardGo }: Stage, wireguard: boolean
     const measured = await measure([wires, hand], PROCESS_ROUNDS);
     rows.push(...rowsOf('WireGuard', measured, 'ours', 'hand'));
   }
+  const { ms, cpu } = await toThread(vethPlan(one, other, 0));
+  rows.push(['a plan to a thread and back', ms, '', '', cpu, '', '']);
   say(
     table(
       'A wire, beside the same messages and settings by hand: ms, and ms of CPU of this process (medians of rounds in turn)',

@@ -26,7 +26,7 @@ export function birth(
   kernel: Kernel,
   { plan, keys }: { readonly plan: Plan; readonly keys?: KeyPair | undefined },
   ends: readonly OpenEnd[],
-  prepared: Set<string>,
+  prepared: Map<string, true>,
   freeTunnel: (tunnel: string) => void,
 ): readonly Device[] {
   const devices =
@@ -39,7 +39,7 @@ export function birth(
       if (dev === undefined) return;
       if (keys !== undefined) setNewDevice(plan.link, space, dev, keys);
       space.apply(programChanges(dev, end, alias, prepared.has(space.netns)));
-      prepared.add(space.netns);
+      prepared.set(space.netns, true);
       if (end.policies !== undefined) space.apply(policyChanges(space, dev, end.policies));
     });
     // A tunnel has no carrier to wait for, whoever made it.

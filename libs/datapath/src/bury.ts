@@ -11,7 +11,7 @@ import { orphanChanges, policyChanges } from './policies.ts';
  * reaper deletes. Deleting it here would block every other job for 20 ms, and so would taking a tunnel down (vxlan_sock_release
  * waits for RCU): a tunnel loses its addresses and routes, which stops what is carried as well.
  * @param index of the link when it was made or last looked at, if that is known: one of a billion, so it is no other link's now
- * @returns whether a link waits for the reaper now
+ * @returns whether a link waits for the reaper now; undefined: the namespace is gone, or cannot be seen from here
  */
 export const bury = (
   kernel: Kernel,
@@ -19,18 +19,18 @@ export const bury = (
   kind: Plan['link']['kind'],
   end: End,
   index?: number,
-): boolean =>
+): boolean | undefined =>
   withNamespace(kernel, end.netns, (space) => {
     if (index !== undefined && takeOut(space, { index, name: end.name, kind }, end)) return true;
     const named = space.link(end.name);
-    // A workload may have renamed it.
-    const link =
-      named !== undefined && isMarked(named.alias, mark) ? named : findMarked(space.links(), mark);
+    const ours = named !== undefined && isMarked(named.alias, mark) ? named : undefined;
+    // A workload may have renamed it, which leaves its index: one that was known is gone then, most often with its other end.
+    const link = ours ?? (index === undefined ? findMarked(space.links(), mark) : undefined);
     if (link !== undefined) return takeOut(space, link, end);
     // Rules stay when their link goes.
     if (end.policies !== undefined) space.apply(orphanChanges(space));
     return false;
-  }) ?? false;
+  });
 
 /**
  * Takes a link out of service as `bury` does, known by nothing but what a census saw of it. One that is another's by now is left.
@@ -85,12 +85,17 @@ function applied(space: Namespace, link: Device, changes: readonly Change[]): bo
 /**
  * Deletes what is buried in a namespace, and the rules that were left behind; waits in the kernel for about 20 ms. A namespace that
  * is gone needs no reaping.
+ * @param nsid its number at home, by which the links can be deleted without finding it: whoever closed the wire may have brought
+ * the descriptor. Where the number is another's by now, what is buried there may go as well.
  */
-export const reap = (kernel: Kernel, netns: string): void =>
-  withNamespace(kernel, netns, (space) => {
+export function reap(kernel: Kernel, netns: string, nsid?: number): void {
+  const found = withNamespace(kernel, netns, (space) => {
     space.apply([{ op: 'delete-group', group: REAPER_GROUP }]);
     space.apply(orphanChanges(space));
+    return true;
   });
+  if (found === undefined && nsid !== undefined) kernel.deleteGroupAt(nsid, REAPER_GROUP);
+}
 
 /** The link of this end under whatever name, unless it waits for the reaper. */
 export const findMarked = (links: readonly LinkState[], mark: Mark): LinkState | undefined =>

@@ -67,9 +67,10 @@ const isOurs = (message: Buffer): boolean => message.includes(PREFIX);
 /** Starts the thread that programs the kernel. Needs CAP_NET_ADMIN in every namespace and CAP_SYS_ADMIN to enter it. */
 export function createDatapath({ node, reapers = 2, wireguard }: DatapathOptions = {}): Datapath {
   const data = node === undefined ? {} : { node };
-  const reaper = startReaper(() => startThread({}), reapers);
-  const thread = startThread(data, (netns) => reaper.add(netns));
+  const reaper = startReaper(() => startThread(data), reapers);
+  const thread = startThread(data, (buried) => reaper.add(buried));
   const wires = createWireguardWires(thread, wireguard);
+  const checked = new WeakSet<Plan>();
   let listener: (disturbance: Disturbance) => void = () => undefined;
   const watch = createWatch({
     onDisturbed: (disturbance) => listener(disturbance),
@@ -80,12 +81,13 @@ export function createDatapath({ node, reapers = 2, wireguard }: DatapathOptions
     ensure: async (plan, was) => {
       // One that means the same was checked when it was new.
       if (was === undefined || !samePlan(plan, was)) checkPlan(plan);
+      checked.add(plan);
       const { nsids, ...ensured } = await wires.ensure(plan, was);
       watch.expect(plan, nsids);
       return ensured;
     },
     remove: async (plan) => {
-      checkPlan(plan);
+      if (!checked.has(plan)) checkPlan(plan);
       watch.forget(plan.id);
       await wires.remove(plan);
     },
@@ -97,7 +99,7 @@ export function createDatapath({ node, reapers = 2, wireguard }: DatapathOptions
       });
       return events.everywhere;
     },
-    discard: (link) => thread.run({ job: 'discard', link }),
+    discard: ({ counters: _, ...link }) => thread.run({ job: 'discard', link }),
     census: (options) => thread.run({ job: 'census', options }),
     close: async () => {
       events?.close();

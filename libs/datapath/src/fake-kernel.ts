@@ -235,6 +235,8 @@ export function createFakeKernel({
         return { nsid: nsidOf(netns), isNew };
       }),
     linkAt: (nsid, name) => named(linksOf(nsids[nsid] ?? ''), name)?.state,
+    deleteAt: (nsid, dev) => apply(nsids[nsid] ?? '', { op: 'delete', dev }),
+    deleteGroupAt: (nsid, group) => apply(nsids[nsid] ?? '', { op: 'delete-group', group }),
     newIndex: () => (lastIndex += 1),
     tagging: () => tagging,
   };

@@ -17,9 +17,9 @@ export type Job =
       readonly keys?: KeyPair;
     }
   | { readonly job: 'remove'; readonly plan: Plan }
-  | { readonly job: 'discard'; readonly link: CountedLink }
+  | { readonly job: 'discard'; readonly link: Omit<CountedLink, 'counters'> }
   | { readonly job: 'census'; readonly options?: CensusOptions | undefined }
-  | { readonly job: 'reap'; readonly netns: string };
+  | { readonly job: 'reap'; readonly netns: string; readonly nsid?: number | undefined };
 
 /** What a job answers. */
 export type Result<J extends Job> = J extends { job: 'census' }
@@ -33,7 +33,7 @@ export type Result<J extends Job> = J extends { job: 'census' }
 /** Asks the thread to end by itself: one that is terminated while it loads the FFI library takes the process with it. */
 export const END = 'end';
 
-/** One job on its way to the thread. */
+/** One job on its way to the thread, as JSON. */
 export interface Call {
   readonly id: number;
   readonly job: Job;
@@ -44,7 +44,13 @@ export interface Reply {
   readonly id: number;
   readonly result?: Census | Reconciled | boolean;
   readonly failure?: Failure;
-  readonly buried: readonly string[];
+  readonly buried: readonly Buried[];
+}
+
+/** A namespace in which links wait for the reaper, and its number at home, where it is known. */
+export interface Buried {
+  readonly netns: string;
+  readonly nsid?: number | undefined;
 }
 
 /** What a thread is started with. */

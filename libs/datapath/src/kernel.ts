@@ -19,6 +19,10 @@ export interface Kernel {
   nsids(spaces: readonly Namespace[]): NamespaceNumber[];
   /** A link of a namespace by its number there, without entering it; undefined: it is not there, or cannot be seen that way. */
   linkAt(nsid: number, name: string): LinkState | undefined;
+  /** Deletes a link of a namespace by its number there, without entering it. None at all is fine. */
+  deleteAt(nsid: number, dev: Device): void;
+  /** The same for all links of a group. */
+  deleteGroupAt(nsid: number, group: number): void;
   /** An interface index that is most probably free everywhere. */
   newIndex(): number;
   /** How this kernel puts tags on frames: by links of its own, or by programs where it has no such links. */

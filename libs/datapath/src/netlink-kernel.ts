@@ -4,11 +4,14 @@ import { formatAddress, formatPrefix, parsePrefix } from '@nsm/ip';
 import {
   awaitAddress,
   awaitLink,
+  changeSysctl,
   createNetnsFinder,
   filterReplace,
   formatNetns,
   getLink,
   type Link,
+  linkDelete,
+  linkDeleteGroup,
   listAddresses,
   listFilters,
   listLinks,
@@ -26,7 +29,6 @@ import {
   RTPROT_STATIC,
   vlanProbe,
   withRtnetlink,
-  writeSysctl,
 } from '@nsm/netlink';
 import { PlanError } from './check.ts';
 import { DatapathError, failureOf } from './error.ts';
@@ -132,6 +134,8 @@ export function createNetlinkKernel(): Kernel & { close(): void } {
         throw error;
       }
     },
+    deleteAt: (nsid, dev) => atHome().request([linkDelete(dev, nsid)]),
+    deleteGroupAt: (nsid, group) => atHome().request([linkDeleteGroup(group, nsid)]),
     newIndex: () => randomInt(INDEXES.min, INDEXES.max),
     tagging: () => (tagging ??= hasVlanLinks() ? 'link' : 'program'),
     close: () => homeSocket?.close(),
@@ -199,7 +203,7 @@ function setFilter(rtnetlink: Rtnetlink, dev: Device, filter: TagFilter): void {
 
 function setSysctl({ path, value, optional }: Sysctl, netns: string, fd: number | undefined): void {
   try {
-    writeSysctl(fd, path, value);
+    changeSysctl(fd, path, value);
   } catch (error) {
     if (optional === true) return;
     const operation = `ip netns exec ${netns} sysctl -w ${path}="${value}"`;

@@ -43,7 +43,7 @@ function world(limit: number): {
 describe('the reaper', () => {
   test('starts where most links wait, and goes to each namespace once', async () => {
     const { reaper, asked, threads, closed } = world(1);
-    for (const netns of ['a', 'endpoint', 'b', 'endpoint', 'c', 'endpoint']) reaper.add(netns);
+    for (const netns of ['a', 'endpoint', 'b', 'endpoint', 'c', 'endpoint']) reaper.add({ netns });
     await reaper.close();
     expect(asked).toEqual(['endpoint', 'a', 'b', 'c']);
     expect([threads(), closed()]).toEqual([1, 1]);
@@ -51,7 +51,7 @@ describe('the reaper', () => {
 
   test('waits in as many threads as it may', async () => {
     const { reaper, asked, threads } = world(3);
-    for (const netns of ['a', 'b', 'c', 'd', 'e']) reaper.add(netns);
+    for (const netns of ['a', 'b', 'c', 'd', 'e']) reaper.add({ netns });
     await reaper.close();
     expect(asked.toSorted()).toEqual(['a', 'b', 'c', 'd', 'e']);
     expect(threads()).toBe(3);
@@ -60,15 +60,15 @@ describe('the reaper', () => {
   test('goes on after a failure', async () => {
     const { reaper, asked, failNext } = world(1);
     failNext();
-    reaper.add('a');
-    reaper.add('b');
+    reaper.add({ netns: 'a' });
+    reaper.add({ netns: 'b' });
     await reaper.close();
     expect(asked).toEqual(['a', 'b']);
   });
 
   test('begins by itself', async () => {
     const { reaper, asked } = world(1);
-    reaper.add('a');
+    reaper.add({ netns: 'a' });
     for (let i = 0; i < 100 && asked.length === 0; i += 1)
       await new Promise((resolve) => setTimeout(resolve, 5));
     expect(asked).toEqual(['a']);

@@ -1,9 +1,10 @@
+import type { Buried } from './job.ts';
 import type { Thread } from './thread.ts';
 
 /** Deletes buried links in the background, a namespace at a time, each in a thread that waits for the kernel. */
 export interface Reaper {
   /** A link waits in this namespace. */
-  add(netns: string): void;
+  add(buried: Buried): void;
   /** Reaps everything at once, then ends the threads. */
   close(): Promise<void>;
 }
@@ -16,6 +17,7 @@ const IDLE_MS = 2_000;
 /** A reaper with up to `limit` threads, each made by `start` when there is work for it. */
 export function startReaper(start: () => Pick<Thread, 'run' | 'close'>, limit: number): Reaper {
   const queue = new Map<string, number>();
+  const numbers = new Map<string, number | undefined>();
   const threads: Pick<Thread, 'run' | 'close'>[] = [];
   const idle: { readonly thread: Pick<Thread, 'run' | 'close'>; readonly end: NodeJS.Timeout }[] =
     [];
@@ -24,7 +26,9 @@ export function startReaper(start: () => Pick<Thread, 'run' | 'close'>, limit: n
 
   const reap = async (netns: string, thread: Pick<Thread, 'run'>): Promise<void> => {
     try {
-      await thread.run({ job: 'reap', netns });
+      const nsid = numbers.get(netns);
+      numbers.delete(netns);
+      await thread.run({ job: 'reap', netns, nsid });
     } catch {
       // What is left is out of service, and the next removal or census in that namespace finds it again.
     }
@@ -63,7 +67,8 @@ export function startReaper(start: () => Pick<Thread, 'run' | 'close'>, limit: n
   };
 
   return {
-    add: (netns) => {
+    add: ({ netns, nsid }) => {
+      numbers.set(netns, nsid);
       queue.set(netns, (queue.get(netns) ?? 0) + 1);
       timer ??= setTimeout(pump, GATHER_MS).unref();
     },

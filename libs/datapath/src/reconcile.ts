@@ -1,14 +1,15 @@
 import type { Counters } from '@nsm/netlink';
 import { adjust } from './adjust.ts';
-import { isMarked, REAPER_GROUP } from './alias.ts';
+import { isMarked, type Mark, REAPER_GROUP } from './alias.ts';
 import { birth } from './birth.ts';
 import { bury, buryCounted, findMarked, reap } from './bury.ts';
 import type { CountedLink } from './census.ts';
-import { DatapathError } from './error.ts';
+import { codeOf, DatapathError } from './error.ts';
 import type { Device, Kernel, LinkState } from './kernel.ts';
 import { asPlanned, glance, isWhole } from './glance.ts';
+import { Memory } from './memory.ts';
 import { type OpenEnd, withEnds } from './open.ts';
-import { endsOf, type Plan, samePlan, sameWire, type Side } from './plan.ts';
+import { type End, endsOf, type Plan, samePlan, sameWire, type Side } from './plan.ts';
 import { createSegments } from './segment.ts';
 import type { KeyPair } from './wireguard/key.ts';
 
@@ -42,31 +43,42 @@ export interface Reconciled extends Ensured {
   readonly nsids: Readonly<Record<string, number>>;
 }
 
-/** How many namespaces and tunnels are remembered: more than can wait at one time, and little memory. */
-const REMEMBERED = 4096;
-
-/** A reconciler for one kernel; `onBuried` hears of every namespace in which a link waits for the reaper. */
-export function createReconciler(kernel: Kernel, onBuried: (netns: string) => void): Reconciler {
+/**
+ * A reconciler for one kernel; `onBuried` hears of every namespace in which a link waits for the reaper, with its number, by which it
+ * can be reaped where it cannot be found any more.
+ */
+export function createReconciler(
+  kernel: Kernel,
+  onBuried: (netns: string, nsid: number | undefined) => void,
+): Reconciler {
   /** Namespaces whose links were looked through once: a restarted process finds there what its predecessor left. */
-  const seen = new Set<string>();
+  const seen = new Memory<true>();
   /** Namespaces whose own settings were made: they outlive every link. */
-  const prepared = new Set<string>();
+  const prepared = new Memory<true>();
   /** By which number each namespace is known at home. */
-  const numbers = new Map<string, number>();
+  const numbers = new Memory<number>();
   /** Buried tunnels by number and port, which they keep until they are reaped. */
-  const graves = new Map<string, string>();
+  const graves = new Memory<string>();
 
   /** The index of each end, so that its link need not be looked for when it is removed. */
-  const known = new Map<string, number>();
+  const known = new Memory<number>();
 
-  const segments = createSegments(kernel, onBuried);
+  const waits = (netns: string): void => onBuried(netns, numbers.get(netns));
+  const segments = createSegments(kernel, waits);
 
   const remember = ({ id }: Plan, links: readonly Device[], ends: readonly OpenEnd[]): void => {
     ends.forEach(({ side }, i) => {
       const link = links[i];
       if (link !== undefined) known.set(`${id}/${side}`, link.index);
-      forgetOldest(known);
     });
+  };
+
+  /** An end whose namespace lives on where this process does not find it, as without a descriptor: its number still leads there. */
+  const deleteUnseen = (mark: Mark, { netns, name }: End): void => {
+    const nsid = numbers.get(netns);
+    const link = nsid === undefined ? undefined : kernel.linkAt(nsid, name);
+    if (nsid !== undefined && link !== undefined && isMarked(link.alias, mark))
+      kernel.deleteAt(nsid, link);
   };
 
   const remove = (plan: Plan): void => {
@@ -74,11 +86,13 @@ export function createReconciler(kernel: Kernel, onBuried: (netns: string) => vo
       const key = `${plan.id}/${side}`;
       const index = known.get(key);
       known.delete(key);
-      if (!bury(kernel, { id: plan.id, side }, plan.link.kind, end, index)) continue;
+      const mark = { id: plan.id, side };
+      const buried = bury(kernel, mark, plan.link.kind, end, index);
+      if (buried === undefined) deleteUnseen(mark, end);
+      if (buried !== true) continue;
       if (plan.link.kind === 'vxlan') graves.set(`${plan.link.vni}/${plan.link.port}`, end.netns);
-      onBuried(end.netns);
+      waits(end.netns);
     }
-    forgetOldest(graves);
     if (plan.link.kind === 'vlan') segments.release(plan, plan.link);
   };
 
@@ -86,15 +100,14 @@ export function createReconciler(kernel: Kernel, onBuried: (netns: string) => vo
     const tunnel = buryCounted(kernel, link);
     if (tunnel === undefined) return false;
     if (tunnel !== '') graves.set(tunnel, link.netns);
-    forgetOldest(graves);
-    onBuried(link.netns);
+    waits(link.netns);
     return true;
   };
 
   const freeTunnel = (tunnel: string): void => {
     const netns = graves.get(tunnel);
     graves.delete(tunnel);
-    if (netns !== undefined) reap(kernel, netns);
+    if (netns !== undefined) reap(kernel, netns, numbers.get(netns));
   };
 
   const rebuild = (plan: Plan, was: Plan, keys: KeyPair | undefined): Reconciled => {
@@ -130,7 +143,18 @@ export function createReconciler(kernel: Kernel, onBuried: (netns: string) => vo
   ): Reconciled => {
     // Before anything is made, so that whatever happens to it is heard.
     const nsids = was === undefined ? numbersOf(ends) : {};
-    forgetOldest(numbers);
+    const bear = (): Reconciled => {
+      remember(plan, birth(kernel, { plan, keys }, ends, prepared, freeTunnel), ends);
+      return { change: 'made', counters: {}, nsids };
+    };
+    if (was === undefined && ends.every((end) => isNews(plan, end))) {
+      try {
+        return bear();
+      } catch (error) {
+        // A name that is taken is looked at below: it may be a link of ours all the same.
+        if (codeOf(error) !== 'EEXIST') throw error;
+      }
+    }
     const before = endsOf(was ?? plan);
     const links = ends.map(
       (end, i) =>
@@ -146,10 +170,12 @@ export function createReconciler(kernel: Kernel, onBuried: (netns: string) => vo
       return { change: same ? 'none' : 'adjusted', counters: countersOf(ends, present), nsids };
     }
     ends.forEach((end, i) => clear(plan, end, links[i], was !== undefined));
-    remember(plan, birth(kernel, { plan, keys }, ends, prepared, freeTunnel), ends);
-    forgetOldest(prepared);
-    return { change: 'made', counters: {}, nsids };
+    return bear();
   };
+
+  /** Whether an end is most probably not there yet: nobody has left it there, and this process has not made it. */
+  const isNews = ({ id }: Plan, { side, space }: OpenEnd): boolean =>
+    seen.has(space.netns) && !known.has(`${id}/${side}`);
 
   /** A namespace that has no number yet is a new one, also when an earlier one had its inode: what was remembered is of that. */
   const numbersOf = (ends: readonly OpenEnd[]): Reconciled['nsids'] => {
@@ -181,12 +207,11 @@ export function createReconciler(kernel: Kernel, onBuried: (netns: string) => vo
   ): void => {
     if (link !== undefined) space.apply([{ op: 'delete', dev: link }]);
     if (seen.has(space.netns) && !expected) return;
-    seen.add(space.netns);
-    forgetOldest(seen);
+    seen.set(space.netns, true);
     const links = space.links();
     const left = findMarked(links, { id: plan.id, side });
     if (left !== undefined) space.apply([{ op: 'delete', dev: left }]);
-    if (links.some(({ group }) => group === REAPER_GROUP)) onBuried(space.netns);
+    if (links.some(({ group }) => group === REAPER_GROUP)) waits(space.netns);
   };
 
   return { ensure, remove, discard };
@@ -222,10 +247,4 @@ function refuseForeign(
     errno: 17,
     operation,
   });
-}
-
-function forgetOldest(memory: Set<string> | Map<string, unknown>): void {
-  if (memory.size <= REMEMBERED) return;
-  const [oldest] = memory.keys();
-  if (oldest !== undefined) memory.delete(oldest);
 }

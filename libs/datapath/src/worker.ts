@@ -3,7 +3,7 @@ import { moveToNetns } from '@nsm/netlink';
 import { reap } from './bury.ts';
 import { takeCensus } from './census.ts';
 import { failureOf } from './error.ts';
-import { END, type Call, type Job, type Reply, type ThreadData } from './job.ts';
+import { type Buried, END, type Call, type Job, type Reply, type ThreadData } from './job.ts';
 import { createNetlinkKernel } from './netlink-kernel.ts';
 import { createReconciler } from './reconcile.ts';
 
@@ -17,8 +17,8 @@ const { node } = workerData as ThreadData;
 if (node !== undefined) moveToNetns(node);
 
 const kernel = createNetlinkKernel();
-let buried: string[] = [];
-const reconciler = createReconciler(kernel, (netns) => buried.push(netns));
+let buried: Buried[] = [];
+const reconciler = createReconciler(kernel, (netns, nsid) => buried.push({ netns, nsid }));
 
 function run(job: Job): Reply['result'] {
   switch (job.job) {
@@ -32,11 +32,11 @@ function run(job: Job): Reply['result'] {
     case 'census': {
       const census = takeCensus(kernel, undefined, job.options);
       // What an earlier process has buried and did not live to see reaped.
-      buried.push(...Object.keys(census.buried));
+      buried.push(...Object.keys(census.buried).map((netns) => ({ netns })));
       return census;
     }
     case 'reap':
-      reap(kernel, job.netns);
+      reap(kernel, job.netns, job.nsid);
       return undefined;
   }
 }
@@ -51,9 +51,9 @@ function answer({ id, job }: Call): Reply {
   }
 }
 
-port.on('message', (call: Call | typeof END) => {
-  if (call === END) {
+port.on('message', (message: string) => {
+  if (message === END) {
     kernel.close();
     port.close();
-  } else port.postMessage(answer(call));
+  } else port.postMessage(answer(JSON.parse(message) as Call));
 });

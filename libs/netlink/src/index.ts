@@ -76,7 +76,7 @@ export {
 } from './rule.ts';
 export { NetlinkError, openRtnetlink, type Rtnetlink, withRtnetlink } from './socket.ts';
 export { Errno } from './sys.ts';
-export { readSysctl, writeSysctl } from './sysctl.ts';
+export { changeSysctl, readSysctl, writeSysctl } from './sysctl.ts';
 export {
   clsactAdd,
   clsactDelete,

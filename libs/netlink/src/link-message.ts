@@ -193,23 +193,31 @@ export function linkSet(device: Device, change: LinkChange): Request {
   };
 }
 
-/** `ip link delete dev NAME`. Waits about 20 ms in the kernel, and takes the other end of a veth pair along. */
-export const linkDelete = (device: Device): Request => ({
+/**
+ * `ip link delete dev NAME`. Waits about 20 ms in the kernel, and takes the other end of a veth pair along.
+ * @param nsid the number of its namespace, where that is not the socket's own
+ */
+export const linkDelete = (device: Device, nsid?: number): Request => ({
   type: RTM_DELLINK,
   flags: 0,
-  body: ifinfo(deviceIndex(device), 0, 0),
+  body: Buffer.concat([ifinfo(deviceIndex(device), 0, 0), ...target(nsid)]),
   words: `ip link delete dev ${deviceName(device)}`,
-  ignore: ['ENODEV'],
+  ignore: nsid === undefined ? ['ENODEV'] : UNKNOWN,
 });
 
-/** `ip link delete group GROUP`: all of them for the waiting time of one. None at all is fine. */
-export const linkDeleteGroup = (group: number): Request => ({
+/** `ip link delete group GROUP`: all of them for the waiting time of one. None at all is fine. @param nsid as of `linkDelete` */
+export const linkDeleteGroup = (group: number, nsid?: number): Request => ({
   type: RTM_DELLINK,
   flags: 0,
-  body: Buffer.concat([ifinfo(0, 0, 0), u32(IFLA.group, group)]),
+  body: Buffer.concat([ifinfo(0, 0, 0), u32(IFLA.group, group), ...target(nsid)]),
   words: `ip link delete group ${group}`,
-  ignore: ['ENODEV'],
+  ignore: nsid === undefined ? ['ENODEV'] : UNKNOWN,
 });
+
+/** A number that is nobody's any more is refused with EINVAL. */
+const UNKNOWN = ['ENODEV', 'EINVAL'];
+const target = (nsid: number | undefined): Buffer[] =>
+  optional(nsid, (value) => u32(IFLA.targetNetnsid, value));
 
 /** struct ifinfomsg */
 export function ifinfo(index: number, flags: number, change: number): Buffer {

@@ -12,11 +12,25 @@ export function writeSysctl(netns: Netns | undefined, path: string, value: strin
   else inNetns(netns, write);
 }
 
+/**
+ * Writes a setting unless it has this value already: for many the kernel waits for its lock on links, and does so without a pause
+ * (restart_syscall), whatever is written.
+ * @throws Error as `writeSysctl`
+ */
+export function changeSysctl(netns: Netns | undefined, path: string, value: string): void {
+  const change = (): void => {
+    if (read(path) !== value) writeFileSync(fileOf(path), value);
+  };
+  if (netns === undefined) change();
+  else inNetns(netns, change);
+}
+
 /** Reads `/proc/sys/<path>` of a namespace, without the closing newline. @throws Error ENOENT from the file system */
 export function readSysctl(netns: Netns | undefined, path: string): string {
-  const read = (): string => readFileSync(fileOf(path), 'utf8').trimEnd();
-  return netns === undefined ? read() : inNetns(netns, read);
+  return netns === undefined ? read(path) : inNetns(netns, () => read(path));
 }
+
+const read = (path: string): string => readFileSync(fileOf(path), 'utf8').trimEnd();
 
 function fileOf(path: string): string {
   if (

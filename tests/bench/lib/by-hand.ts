@@ -6,6 +6,7 @@ import {
   addressReplace,
   awaitAddress,
   awaitLink,
+  changeSysctl,
   getLink,
   linkDeleteGroup,
   linkSet,
@@ -17,7 +18,6 @@ import {
   vethAdd,
   vxlanAdd,
   withRtnetlink,
-  writeSysctl,
 } from '@nsm/netlink';
 
 /**
@@ -88,7 +88,7 @@ export function byHand(plan: Plan, paths: readonly string[], node: string): Hand
           bear(rt, fd);
           withRtnetlink(fd, (far) => {
             for (const { settings, path: at, program } of ends) {
-              for (const { path, value } of settings) writeSysctl(at, path, value);
+              for (const { path, value } of settings) changeSysctl(at, path, value);
               (at === last.path ? far : rt).request(program);
             }
             if (link.kind === 'veth') {

@@ -36,7 +36,7 @@ function findProgram(command: string, path = process.env['PATH'] ?? ''): string 
 /** Why no userspace device can be made here, and what to do; undefined: one can. */
 export function whyNoProcess(command: string): string | undefined {
   if (findProgram(command) === undefined)
-    return `the program ${command} is not there: install the package wireguard-go, or name the binary in NSM_WIREGUARD_GO`;
+    return `the program ${command} is not there: load the module wireguard, install the package wireguard-go, or name the binary in NSM_WIREGUARD_GO`;
   if (!accessible('/dev/net/tun', constants.R_OK | constants.W_OK))
     return '/dev/net/tun cannot be opened: give the forwarder this device';
   try {
