@@ -2,6 +2,8 @@ import { closeSync, fstatSync } from 'node:fs';
 
 /** How long a descriptor that nobody asked for is kept: its message may be on the way, or have been given up. */
 const UNCLAIMED_MS = 5_000;
+/** Likewise after the end of its connection, whose last message may still be looked at. */
+const ENDED_MS = 1_000;
 /** How many such descriptors one connection may leave with us. */
 const MAX_UNCLAIMED = 256;
 
@@ -9,7 +11,7 @@ interface Entry {
   readonly fd: number;
   /** How often it has come and was not taken. */
   copies: number;
-  readonly timer: NodeJS.Timeout;
+  timer: NodeJS.Timeout;
 }
 
 /**
@@ -33,9 +35,7 @@ export class ReceivedDescriptors {
       closeSync(fd);
       return;
     }
-    const timer = setTimeout(() => this.#drop(key), UNCLAIMED_MS);
-    timer.unref();
-    this.#entries.set(key, { fd, copies: 1, timer });
+    this.#entries.set(key, { fd, copies: 1, timer: this.#dropAfter(key, UNCLAIMED_MS) });
     for (const wake of this.#waiting.get(key) ?? []) wake();
   }
 
@@ -80,11 +80,18 @@ export class ReceivedDescriptors {
     return this.#ended;
   }
 
-  /** Closes what nobody has taken. */
-  close(): void {
+  /** No more will come. What has can still be taken for a moment: an answer may be the last thing of its connection. */
+  end(): void {
     this.#ended = true;
-    for (const key of [...this.#entries.keys()]) this.#drop(key);
+    for (const [key, entry] of this.#entries) {
+      clearTimeout(entry.timer);
+      entry.timer = this.#dropAfter(key, ENDED_MS);
+    }
     for (const wakes of this.#waiting.values()) for (const wake of wakes) wake();
+  }
+
+  #dropAfter(key: string, ms: number): NodeJS.Timeout {
+    return setTimeout(() => this.#drop(key), ms).unref();
   }
 
   #drop(key: string): void {

@@ -1,5 +1,5 @@
 import type { X509Certificate } from 'node:crypto';
-import type { ServerHttp2Session } from 'node:http2';
+import { constants, type ServerHttp2Session } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 import { acceptedOf, sessionOf, type Accepted } from './accepted.ts';
 import { NsmError } from './error.ts';
@@ -7,6 +7,9 @@ import type { Gate } from './gate.ts';
 import { createHandshakes, type Handshakes } from './handshakes.ts';
 import type { Identity, IdentitySource, Peer } from './identity.ts';
 import { peerOf, spiffeIdOf } from './tls-peer.ts';
+
+/** How long a call may be on its way to a server that asks for another connection, in ms. */
+const ON_THE_WAY_MS = 1_000;
 
 /** The TLS side of one server: it proves itself, asks its clients to, and changes its certificate while it serves. */
 export interface SecureServer {
@@ -28,7 +31,7 @@ export async function secureServer(source: IdentitySource, gate: Gate): Promise<
     identity = now;
     for (const handshakes of all) handshakes.renew(now);
     // Our tokens shall match the certificate a client sees: new calls come on new connections, streams go on.
-    for (const session of sessions.keys()) session.close();
+    for (const session of sessions.keys()) drain(session);
   });
   const enter = (session: ServerHttp2Session): Peer | Error => {
     const certificate = (session.socket as TLSSocket).getX509Certificate();
@@ -40,7 +43,7 @@ export async function secureServer(source: IdentitySource, gate: Gate): Promise<
     sessions.set(session, peer);
     session.once('close', () => sessions.delete(session));
     // Its handshake was before the last renewal, its first call is after it; or it is one too many.
-    if (shown !== identity || refusal) session.close();
+    if (shown !== identity || refusal) drain(session);
     return peer;
   };
   return {
@@ -65,6 +68,16 @@ export async function secureServer(source: IdentitySource, gate: Gate): Promise<
     },
     close: unfollow,
   };
+}
+
+/**
+ * Sends the client to another connection for its next calls. Those that are on their way are still taken (RFC 9113, section 6.8): to
+ * be sent again elsewhere would part them from the descriptors that went ahead of them.
+ */
+function drain(session: ServerHttp2Session): void {
+  if (session.closed || session.destroyed) return;
+  session.goaway(constants.NGHTTP2_NO_ERROR, 2 ** 31 - 1);
+  setTimeout(() => session.close(), ON_THE_WAY_MS).unref();
 }
 
 /** Whose connection it counts as; one that is no identity's is refused with its calls. */

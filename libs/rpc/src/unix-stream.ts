@@ -96,7 +96,7 @@ export class UnixStream extends Duplex implements Descriptors {
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#watch.close();
     closeSync(this.#fd);
-    this.#received.close();
+    this.#received.end();
     for (const fd of this.#outgoing) closeSync(fd);
     this.#outgoing = [];
     done(error);
