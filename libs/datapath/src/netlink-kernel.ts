@@ -29,6 +29,7 @@ import {
   RTPROT_STATIC,
   vlanProbe,
   withRtnetlink,
+  writeSysctl,
 } from '@nsm/netlink';
 import { PlanError } from './check.ts';
 import { DatapathError, failureOf } from './error.ts';
@@ -202,8 +203,10 @@ function setFilter(rtnetlink: Rtnetlink, dev: Device, filter: TagFilter): void {
 }
 
 function setSysctl({ path, value, optional }: Sysctl, netns: string, fd: number | undefined): void {
+  // What is off is mostly off before, as `disable_ipv6` of a new link is.
+  const set = value === '0' ? changeSysctl : writeSysctl;
   try {
-    changeSysctl(fd, path, value);
+    set(fd, path, value);
   } catch (error) {
     if (optional === true) return;
     const operation = `ip netns exec ${netns} sysctl -w ${path}="${value}"`;

@@ -13,8 +13,8 @@ export function writeSysctl(netns: Netns | undefined, path: string, value: strin
 }
 
 /**
- * Writes a setting unless it has this value already: for many the kernel waits for its lock on links, and does so without a pause
- * (restart_syscall), whatever is written.
+ * Writes a setting that mostly has its value already, if it has not: for many the kernel waits for its lock on links, and does so
+ * without a pause (restart_syscall), whatever is written.
  * @throws Error as `writeSysctl`
  */
 export function changeSysctl(netns: Netns | undefined, path: string, value: string): void {

@@ -18,6 +18,7 @@ import {
   vethAdd,
   vxlanAdd,
   withRtnetlink,
+  writeSysctl,
 } from '@nsm/netlink';
 
 /**
@@ -88,7 +89,8 @@ export function byHand(plan: Plan, paths: readonly string[], node: string): Hand
           bear(rt, fd);
           withRtnetlink(fd, (far) => {
             for (const { settings, path: at, program } of ends) {
-              for (const { path, value } of settings) changeSysctl(at, path, value);
+              for (const { path, value } of settings)
+                (value === '0' ? changeSysctl : writeSysctl)(at, path, value);
               (at === last.path ? far : rt).request(program);
             }
             if (link.kind === 'veth') {
