@@ -3,8 +3,11 @@
  * then the payload, padded to four bytes. Numbers are in host order, which is little endian on every platform we build for.
  */
 
-/** Attribute type to payload. Of a type that occurs twice the last one counts, as in the kernel's nla_parse. */
-export type Attributes = ReadonlyMap<number, Buffer>;
+/** A run of attributes. A message has dozens, of which a few are read: they are looked for then. */
+export interface Attributes {
+  /** The payload of a type. Of one that occurs twice the last counts, as in the kernel's nla_parse. */
+  get(type: number): Buffer | undefined;
+}
 
 const HEADER = 4;
 const NLA_F_NESTED = 0x8000;
@@ -48,23 +51,30 @@ export const nest = (type: number, ...inner: readonly Buffer[]): Buffer =>
   attribute(type | NLA_F_NESTED, Buffer.concat(inner));
 
 /** Reads a run of attributes. A length that points outside ends the reading, as in the kernel's RTA_OK. */
-export const attributes = (buffer: Buffer): Attributes => new Map(entries(buffer));
+export const attributes = (buffer: Buffer): Attributes => ({
+  get: (wanted) => {
+    let found: Buffer | undefined;
+    walk(buffer, (type, from, to) => {
+      if (type === wanted) found = buffer.subarray(from, to);
+    });
+    return found;
+  },
+});
 
-/** The payloads of a list: attributes that are told apart by their order (<linux/netlink.h>, NLA_NESTED). */
-export const items = (buffer: Buffer): Buffer[] => entries(buffer).map(([, payload]) => payload);
-
-function entries(buffer: Buffer): [number, Buffer][] {
+/** All attributes of a run in their order, type and payload: a list has many of one type. */
+export function entries(buffer: Buffer): [number, Buffer][] {
   const found: [number, Buffer][] = [];
+  walk(buffer, (type, from, to) => found.push([type, buffer.subarray(from, to)]));
+  return found;
+}
+
+function walk(buffer: Buffer, visit: (type: number, from: number, to: number) => void): void {
   for (let at = 0; at + HEADER <= buffer.length;) {
     const length = buffer.readUInt16LE(at);
     if (length < HEADER || at + length > buffer.length) break;
-    found.push([
-      buffer.readUInt16LE(at + 2) & NLA_TYPE_MASK,
-      buffer.subarray(at + HEADER, at + length),
-    ]);
+    visit(buffer.readUInt16LE(at + 2) & NLA_TYPE_MASK, at + HEADER, at + length);
     at += align(length);
   }
-  return found;
 }
 
 /** The text of an attribute up to its first NUL; undefined when it is absent. */

@@ -1,5 +1,5 @@
 import { type Address, addressBytes, addressFromBytes } from '@nsm/ip';
-import { attribute, attributes, items, nest, u16, u32, u8 } from './attribute.ts';
+import { attribute, attributes, entries, nest, u16, u32, u8 } from './attribute.ts';
 import { type Device, deviceIndex, deviceName } from './device.ts';
 import { familyOf, GENL_HEADER, genlHeader } from './generic.ts';
 import { type Message, reading, type Request } from './message.ts';
@@ -118,7 +118,7 @@ function readDevice(body: Buffer): WireguardState {
   return {
     ...(privateKey?.length === KEY_BYTES ? { privateKey } : {}),
     port: found.get(WGDEVICE_A.listenPort)?.readUInt16LE(0) ?? 0,
-    peers: items(found.get(WGDEVICE_A.peers) ?? Buffer.alloc(0)).map((peer) => {
+    peers: entries(found.get(WGDEVICE_A.peers) ?? Buffer.alloc(0)).map(([, peer]) => {
       const parts = attributes(peer);
       const endpoint = parts.get(WGPEER_A.endpoint);
       return {
