@@ -1,4 +1,4 @@
-import { programChanges } from './change.ts';
+import { carriedChanges, programChanges } from './change.ts';
 import { codeOf } from './error.ts';
 import type { Birth, Change, Device, Kernel, Namespace } from './kernel.ts';
 import type { OpenEnd } from './open.ts';
@@ -44,9 +44,12 @@ export function birth(
     });
     // A tunnel has no carrier to wait for, whoever made it.
     const carrier = plan.link.kind === 'veth' || plan.link.kind === 'vlan';
-    ends.forEach(({ space, end: { addresses } }, i) => {
+    ends.forEach(({ space, end }, i) => {
       const dev = devices[i];
-      if (dev !== undefined) space.settle(dev, { carrier, addresses });
+      if (dev === undefined) return;
+      space.settle(dev, { carrier, addresses: end.addresses });
+      const carried = carriedChanges(dev, end);
+      if (carried.length > 0) space.apply(carried);
     });
     return devices;
   } catch (error) {

@@ -37,10 +37,23 @@ export function programChanges(dev: Device, end: End, alias: string, prepared: b
     { op: 'set', dev, to: { alias, up: true } },
     ...end.addresses.map((address): Change => ({ op: 'address', dev, address })),
     ...end.routes.map((route): Change => ({ op: 'route', dev, route })),
-    ...end.neighbours.map((neighbour): Change => ({ op: 'neighbour', dev, neighbour })),
+    ...neighbourChanges(dev, end, 'permanent'),
     ...(prepared ? [] : ofNamespace.map((sysctl): Change => ({ op: 'sysctl', sysctl }))),
   ];
 }
+
+/** Of a link that has its carrier: until then the kernel may forget neighbours that are not permanent (neigh_carrier_down). */
+export const carriedChanges = (dev: Device, end: End): Change[] =>
+  neighbourChanges(dev, end, 'reachable');
+
+const neighbourChanges = (
+  dev: Device,
+  { neighbours }: End,
+  state: PlannedNeighbour['state'],
+): Change[] =>
+  neighbours
+    .filter((neighbour) => neighbour.state === state)
+    .map((neighbour): Change => ({ op: 'neighbour', dev, neighbour }));
 
 /** The changes that turn `now` into `wanted`: settings, then additions, then removals, so that nothing that stays is ever missing. */
 export function difference(dev: Device, now: EndState, wanted: EndState): Change[] {

@@ -149,7 +149,7 @@ describe('a lab', () => {
 
   test('whose process never gets ready is given up', async () => {
     await expect(
-      start({ ...manner('nsmgr', 'silent'), limits: { startMs: 1_000 } }),
+      start({ ...manner('nsmgr', 'silent'), limits: { startMs: 5_000 } }),
     ).rejects.toMatchObject({ code: 'deadline', message: 'nsmgr-a was not ready in time' });
     expect(remains()).toEqual([]);
   });
