@@ -6,7 +6,7 @@ import { connect as connectTls } from 'node:tls';
 import { expect, test } from '@jest/globals';
 import { systemClock } from '@nsm/chain';
 import { Connection, Empty, NetworkServiceDefinition, NetworkServiceRequest } from '@nsm/proto';
-import { createGrpcTransport, service, type Descriptors } from '@nsm/rpc';
+import { createGrpcTransport, NsmError, service, type Descriptors } from '@nsm/rpc';
 import { createAuthority } from './authority.ts';
 import { heldIdentity } from './testing.ts';
 
@@ -68,4 +68,51 @@ test('descriptors go below mutual TLS, to the call of their connection, and none
   rmSync(dir, { recursive: true });
   while (readdirSync('/proc/self/fd').length > before)
     await new Promise((resolve) => setTimeout(resolve, 10));
+});
+
+test('a call that a server refuses while its connection is replaced is made once more, with its descriptors', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'fd-'));
+  const authority = createAuthority('home.test', HOUR, systemClock);
+  const sourceOf = (name: string) =>
+    heldIdentity(authority.issue(`spiffe://home.test/${name}`, HOUR), systemClock);
+  const source = sourceOf('server');
+  const server = createGrpcTransport(source);
+  let [asked, changing] = [0, true];
+  const listener = await server.serve(`unix://${dir}/x.sock`, 's', [
+    service(NetworkServiceDefinition, {
+      request: async ({ connection }, { descriptors }) => {
+        asked += 1;
+        if (changing) {
+          source.set(authority.issue('spiffe://home.test/server', HOUR));
+          // The client hears of it before it hears of the refusal.
+          await new Promise((resolve) => setTimeout(resolve, 200));
+        }
+        changing = false;
+        if (asked % 2 === 1) throw new NsmError('permission-denied', 'no descriptor has come');
+        const { dev, ino } = statSync(OWN, { bigint: true });
+        closeSync(descriptors!.arrived(`inode://${dev}/${ino}`)!);
+        return connection ?? Connection.create();
+      },
+      close: async () => Empty.create(),
+    }),
+  ]);
+  const client = createGrpcTransport(sourceOf('client'));
+  const ask = () =>
+    client.client(NetworkServiceDefinition, listener.url).request(NetworkServiceRequest.create(), {
+      deadline: Date.now() + 20_000,
+      onConnection: (descriptors) => {
+        const fd = openSync(OWN, 'r');
+        descriptors!.send(fd);
+        closeSync(fd);
+      },
+    });
+  await ask();
+  expect(asked).toBe(2);
+  // A refusal on a connection that stays is one.
+  await expect(ask()).rejects.toMatchObject({ code: 'permission-denied' });
+  expect(asked).toBe(3);
+  client.close();
+  await listener.close(0);
+  server.close();
+  rmSync(dir, { recursive: true });
 });

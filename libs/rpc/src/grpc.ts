@@ -3,7 +3,7 @@ import { createClient, Metadata, type CallOptions as GrpcCallOptions } from 'nic
 import { BEAT, BEAT_HEADER, listenForBeats } from './beat.ts';
 import { connected } from './connected.ts';
 import { grpcDefinition } from './definition.ts';
-import { NsmError } from './error.ts';
+import { NsmError, type ErrorCode } from './error.ts';
 import { createGate, type GateOptions } from './gate.ts';
 import type { IdentitySource } from './identity.ts';
 import { createWays, type Line, type Ways } from './lines.ts';
@@ -93,7 +93,7 @@ async function start(
   request: unknown,
   options: CallOptions,
   { grpc, metadata }: ReturnType<typeof outgoing>,
-): Promise<{ result: Promise<unknown> | AsyncIterable<unknown> }> {
+): Promise<{ result: Promise<unknown> | AsyncIterable<unknown>; moved: () => Promise<boolean> }> {
   const { headers, onConnection } = options;
   // eslint-disable-next-line no-restricted-properties -- the transport is where limits meet the real clock
   const until = Date.now() + CONNECT_MS;
@@ -111,7 +111,11 @@ async function start(
     if (line.retired) continue;
     for (const [name, value] of Object.entries(made)) metadata.set(name, value);
     onConnection?.(descriptors);
-    return { result: call(request, grpc) };
+    // Where the call may have gone on another connection than the descriptors that were sent ahead of it.
+    const moved = async (): Promise<boolean> =>
+      descriptors !== undefined &&
+      (line.retired || (await line.descriptors(grpc.signal)) !== descriptors);
+    return { result: call(request, grpc), moved };
   }
 }
 
@@ -174,15 +178,27 @@ const unaryCall =
   async (request: unknown, options: CallOptions = {}) => {
     const loss = isRemote(route.url) ? route.ways.loss(route.url) : undefined;
     const prepared = outgoing(options, loss);
+    const once = async (again: boolean): Promise<unknown> => {
+      const { result, moved } = await start(route, request, options, prepared);
+      try {
+        return await (result as Promise<unknown>);
+      } catch (err) {
+        const failed = failure(err, route.url, prepared, { signal: options.signal, loss });
+        if (again && wantsDescriptors.has(failed.code) && (await moved())) return once(false);
+        throw failed;
+      }
+    };
     try {
-      const { result } = await start(route, request, options, prepared);
-      return await (result as Promise<unknown>);
+      return await once(true);
     } catch (err) {
       throw failure(err, route.url, prepared, { signal: options.signal, loss });
     } finally {
       prepared.done();
     }
   };
+
+/** What a server answers that waits for descriptors in vain. */
+const wantsDescriptors: ReadonlySet<ErrorCode> = new Set(['permission-denied', 'invalid-argument']);
 
 const streamingCall = (route: Route) =>
   async function* (request: unknown, options: CallOptions = {}): AsyncGenerator {
