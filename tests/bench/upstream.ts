@@ -13,7 +13,7 @@ const LOADS = [
   { clients: 500, rounds: 1, turns: 1 },
 ] as const;
 const PHASES = ['request', 'refresh', 'close'];
-/** Of registries, and how many endpoints each registers. Upstream's policies take longer with each: more than some hundred expire before all are there. */
+/** Of registries, and how many endpoints each registers. Upstream's policies take longer with each that is there: it gets few. */
 const CALLERS = 20;
 const [ROUNDS, FEW] = [500, 20];
 const PROCESSES = 'nsmgr-n1 forwarder-n1 nsmgr-n2 forwarder-n2 nse-near nse-far registry'.split(

@@ -18,6 +18,7 @@ const registries = { trusting: [binary, 'registry'], idle: program('registry-flo
 
 const topology = `
 name: bench
+registry: { env: { NSM_EXPIRE_PERIOD: 10m } }
 nodes: { n1: {}, n2: {} }
 services: { near: { payload: IP }, far: { payload: IP } }
 endpoints:
@@ -116,7 +117,12 @@ async function startSide(programs: Partial<Programs>): Promise<Side> {
       lab.plan.processes.find((each) => each.name === name)?.env['NSM_LISTEN_ON']?.split(',')[0] ??
       '',
     startRegistry: (kind, url) => {
-      const env = { ...identityOf(lab), NSM_LISTEN_ON: url, NSM_REGISTRY_POLICIES: 'false' };
+      const env = {
+        ...identityOf(lab),
+        NSM_LISTEN_ON: url,
+        NSM_REGISTRY_POLICIES: 'false',
+        NSM_EXPIRE_PERIOD: '10m',
+      };
       const { pid = 0 } = lab.spawn('registry', registries[kind], { env, stdio: 'ignore' });
       return { cpu: () => cpuMs(pid) };
     },
