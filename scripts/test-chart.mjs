@@ -1,9 +1,11 @@
 // Renders the Helm chart with Helm, compares with what is kept in tests/chart/golden, and validates it against the schemas of
-// Kubernetes. Usage: npm run test:chart [-- --install] [--update]. Needs helm and kubeconform in PATH and go, or --install, which builds both as
-// Go modules into .cache (some minutes, once). --update: keep what is rendered now. Exit code 77: something is missing.
+// Kubernetes. Usage: npm run test:chart [-- --install] [--update] [--server]. Needs helm and kubeconform in PATH and go, or --install, which
+// builds both as Go modules into .cache (some minutes, once). --update: keep what is rendered now. --server: install it on an API server too, which
+// is built likewise (ten minutes, once) and needs etcd (Debian etcd-server). Exit code 77: something is missing.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { buildApiServer } from './kube-apiserver.mjs';
 
 const root = join(import.meta.dirname, '..');
 const folder = join(root, '.cache', 'chart-tools');
@@ -41,14 +43,23 @@ function schemas() {
   return join(JSON.parse(stdout).Dir, 'artifacts/openapi/swagger.json');
 }
 
+/** The API server where it is asked for. */
+function server() {
+  if (!args.includes('--server')) return undefined;
+  if (spawnSync('etcd', ['--version']).error) giveUp('there is no etcd: install etcd-server');
+  return buildApiServer(folder);
+}
+
 const [helm, kubeconform, swagger] = [find('helm'), find('kubeconform'), schemas()];
+const apiServer = server();
 const { status } = spawnSync(
   process.execPath,
   [
     join(root, 'node_modules/jest/bin/jest.js'),
     '--config',
     'jest.chart.config.js',
-    ...args.filter((arg) => !['--install', '--update'].includes(arg)),
+    ...(apiServer === undefined ? ['--testPathIgnorePatterns', 'server.test'] : []),
+    ...args.filter((arg) => !['--install', '--update', '--server'].includes(arg)),
   ],
   {
     cwd: root,
@@ -59,6 +70,7 @@ const { status } = spawnSync(
         helm,
         kubeconform,
         swagger,
+        apiServer,
         update: args.includes('--update'),
       }),
       NODE_OPTIONS:
