@@ -35,13 +35,17 @@ function hopsTo(span: CollectedSpan, spans: readonly CollectedSpan[]): string[] 
 test('a Request is one trace over all of its hops, with a span for each element of each chain', async () => {
   const request = await eventually(
     async () => {
-      const roots = collector.spans.filter(
-        ({ process, name }) => process === 'nsc' && name === 'connect',
+      // Not one of those that came before all of the mesh was there.
+      const served = collector.spans.find(
+        ({ process, name }) => process === 'nse' && name === 'ipam',
       );
-      const root = roots.find(({ parentId }) => parentId === '');
-      return collector.spans.filter(({ traceId }) => traceId === root?.traceId);
+      return collector.spans.filter(({ traceId }) => traceId === served?.traceId);
     },
-    (spans) => spans.some(({ process, parentId }) => process === 'nsc' && parentId === ''),
+    (spans) => {
+      const ids = new Set(spans.map(({ spanId }) => spanId));
+      const hanging = spans.filter(({ parentId }) => !ids.has(parentId));
+      return hanging.length === 1 && hanging[0]?.parentId === '';
+    },
     20_000,
   );
   const endpoint = request.find(({ process, name }) => process === 'nse' && name === 'ipam');
@@ -128,5 +132,14 @@ describe('a manager whose registry is gone', () => {
     expect(await programs.get('nsmgr')!.metrics()).toContain('nsm_ready 0');
     programs.set('registry', await mesh.start('registry'));
     await answers([0, 0, 0]);
+  });
+
+  test('tells of the stream by which it followed that registry as a trace, once it has ended', async () => {
+    const ended = async () =>
+      collector.spans.filter(
+        ({ process, name, parentId }) =>
+          process === 'nsmgr' && parentId === '' && name.endsWith('EndpointRegistry/Find'),
+      ).length;
+    expect(await eventually(ended, (count) => count > 0, 20_000)).toBeGreaterThan(0);
   });
 });

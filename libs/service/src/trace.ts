@@ -8,8 +8,7 @@ import type { Logger } from './log.ts';
  */
 export function traceElements(log: Logger): Trace {
   const around = new AsyncLocalStorage<{ below: number }>();
-  return async (element, body) => {
-    if (log.level !== 'debug' && log.level !== 'trace') return body();
+  const timed: Trace = async (element, body) => {
     const above = around.getStore();
     const mine = { below: 0 };
     const started = performance.now();
@@ -21,4 +20,6 @@ export function traceElements(log: Logger): Trace {
       log.debug({ element, ms, ownMs: ms - mine.below }, 'element');
     }
   };
+  return (element, body) =>
+    log.level === 'debug' || log.level === 'trace' ? timed(element, body) : body();
 }
