@@ -98,6 +98,33 @@ describe('connect', () => {
     expect(call.scope.empty).toBe(true);
   });
 
+  test('that of a refresh is not: its wire stays, and is still closed with the rest', async () => {
+    const entered = Promise.withResolvers<undefined>();
+    const answer = Promise.withResolvers<undefined>();
+    let calls = 0;
+    const { element, open } = await start(async () => {
+      calls += 1;
+      if (calls === 1) return;
+      entered.resolve(undefined);
+      await answer.promise;
+    });
+    const scope = new Scope();
+    await element.run(callOf({ id: 'a' }, { target, scope }), echo);
+    scope.commit();
+    const controller = new AbortController();
+    const run = element.run(
+      callOf({ id: 'a' }, { target, scope, signal: controller.signal }),
+      echo,
+    );
+    await entered.promise;
+    controller.abort(new NsmError('cancelled', 'its caller was killed'));
+    answer.resolve(undefined);
+    await expect(run).rejects.toMatchObject({ code: 'cancelled' });
+    expect(open).toEqual(['peer/a']);
+    await scope.close();
+    expect(open).toEqual([]);
+  });
+
   test('a peer that does not answer a caller who gave up is left to itself after a moment', async () => {
     const entered = Promise.withResolvers<undefined>();
     const abandoned = Promise.withResolvers<undefined>();

@@ -84,10 +84,14 @@ export const connect = ({
     }
   };
 
-  /** Sends a request; an answer that comes after the caller has given up is closed again. */
+  /**
+   * Sends a request; an answer that comes after the caller has given up is closed again. That of a refresh is not: there was a wire
+   * before, which is as good as it was, and its caller may be a manager that was killed meanwhile.
+   */
   const request = async (call: Call, target: Target) => {
     let descriptors: Descriptors | undefined;
     const send = sending(namespacesIn(call.connection, call.preferences));
+    const first = call.scope.get(nextHop) === undefined;
     const abandon = new AbortController();
     const deadline = innerDeadline(call.deadline, clock.now());
     let server: Peer | undefined;
@@ -111,9 +115,9 @@ export const connect = ({
     else call.signal.addEventListener('abort', giveUp, { once: true });
     try {
       const connection = await answer;
-      await believe({ target, connection }, server, call.scope.get(nextHop) === undefined);
+      await believe({ target, connection }, server, first);
       if (!call.signal.aborted) return { connection, descriptors };
-      await close({ target, connection });
+      if (first) await close({ target, connection });
       throw NsmError.from(call.signal.reason);
     } finally {
       stopGrace();
