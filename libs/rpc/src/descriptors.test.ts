@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import {
   closeSync,
   fstatSync,
@@ -11,6 +12,7 @@ import {
 import { createConnection, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Connection, Empty, NetworkServiceDefinition, NetworkServiceRequest } from '@nsm/proto';
 import type { Descriptors } from './descriptors.ts';
@@ -212,6 +214,16 @@ test('tells the namespace of the other end, each way', async () => {
   const onConnection = (line: Descriptors | undefined): void => void (server = lives(line));
   expect((await client.request(about(''), { ...limit(), onConnection })).id).toBe('true');
   expect(server).toBe(true);
+});
+
+test('nothing is told of the peer of a connection that has ended', async () => {
+  const client = await serve(async () => Connection.create());
+  let line: Descriptors | undefined;
+  await client.request(about(''), { ...limit(), onConnection: (each) => void (line = each) });
+  const stream = line as unknown as Duplex;
+  transport.close();
+  if (!stream.closed) await once(stream, 'close');
+  expect(() => line!.peerNetns()).toThrow('the connection has ended');
 });
 
 test('a peer that says no word, or nonsense, does no harm', async () => {

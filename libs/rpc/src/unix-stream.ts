@@ -67,6 +67,9 @@ export class UnixStream extends Duplex implements Descriptors {
   }
 
   peerNetns(): number {
+    // By then the number of the descriptor may be that of another peer's connection.
+    if (this.destroyed)
+      throw Object.assign(new Error('the connection has ended'), { code: 'ESRCH' });
     return peerNetns(this.#fd, { before: this.#since });
   }
 
