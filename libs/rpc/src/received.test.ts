@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, mkdtempSync, openSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from '@jest/globals';
+import { expect, jest, test } from '@jest/globals';
 import { ReceivedDescriptors } from './received.ts';
 
 const never = (): number => {
@@ -35,4 +35,27 @@ test('what came before the end of a connection can be taken for a moment after i
   while (isOpen(left, ino)) await new Promise((resolve) => setTimeout(resolve, 50));
   expect(other.take(`inode://${dev}/${ino}`, never)).toBeUndefined();
   rmSync(folder, { recursive: true });
+});
+
+test('what nobody takes is closed after a while, however many come and are taken meanwhile', () => {
+  jest.useFakeTimers();
+  try {
+    const received = new ReceivedDescriptors();
+    const come = (): number => openSync('/dev/null', 'r');
+    const fd = come();
+    const { dev, ino } = fstatSync(fd, { bigint: true });
+    const key = `inode://${dev}/${ino}`;
+    received.put(fd);
+    for (let ms = 0; ms < 4_000; ms += 1_000) {
+      jest.advanceTimersByTime(1_000);
+      received.put(come());
+      closeSync(received.take(key, come)!);
+    }
+    expect(received.copy(key, () => 0)).toBe(0);
+    jest.advanceTimersByTime(1_000);
+    expect(received.copy(key, () => 0)).toBeUndefined();
+    expect(() => fstatSync(fd)).toThrow('EBADF');
+  } finally {
+    jest.useRealTimers();
+  }
 });

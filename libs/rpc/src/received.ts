@@ -9,9 +9,8 @@ const MAX_UNCLAIMED = 256;
 
 interface Entry {
   readonly fd: number;
-  /** How often it has come and was not taken. */
-  copies: number;
-  timer: NodeJS.Timeout;
+  /** A timer for each time that it has come and was not taken, the oldest first. */
+  copies: NodeJS.Timeout[];
 }
 
 /**
@@ -27,15 +26,12 @@ export class ReceivedDescriptors {
   put(fd: number): void {
     const key = keyOf(fd);
     const known = this.#entries.get(key);
-    if (known) {
-      known.copies += 1;
-      known.timer.refresh();
-    }
+    if (known) known.copies.push(this.#dropAfter(key, UNCLAIMED_MS));
     if (known || this.#ended || this.#entries.size >= MAX_UNCLAIMED) {
       closeSync(fd);
       return;
     }
-    this.#entries.set(key, { fd, copies: 1, timer: this.#dropAfter(key, UNCLAIMED_MS) });
+    this.#entries.set(key, { fd, copies: [this.#dropAfter(key, UNCLAIMED_MS)] });
     for (const wake of this.#waiting.get(key) ?? []) wake();
   }
 
@@ -45,14 +41,13 @@ export class ReceivedDescriptors {
     return entry && duplicate(entry.fd);
   }
 
-  /** Gives one away; the taker closes it. Undefined: none has come. */
+  /** Gives the newest away, so that what nobody takes is not young for ever; the taker closes it. Undefined: none has come. */
   take(key: string, duplicate: (fd: number) => number): number | undefined {
     const entry = this.#entries.get(key);
     if (!entry) return undefined;
-    entry.copies -= 1;
-    if (entry.copies > 0) return duplicate(entry.fd);
+    clearTimeout(entry.copies.pop());
+    if (entry.copies.length > 0) return duplicate(entry.fd);
     this.#entries.delete(key);
-    clearTimeout(entry.timer);
     return entry.fd;
   }
 
@@ -84,8 +79,8 @@ export class ReceivedDescriptors {
   end(): void {
     this.#ended = true;
     for (const [key, entry] of this.#entries) {
-      clearTimeout(entry.timer);
-      entry.timer = this.#dropAfter(key, ENDED_MS);
+      for (const copy of entry.copies) clearTimeout(copy);
+      entry.copies = entry.copies.map(() => this.#dropAfter(key, ENDED_MS));
     }
     for (const wakes of this.#waiting.values()) for (const wake of wakes) wake();
   }
@@ -94,11 +89,13 @@ export class ReceivedDescriptors {
     return setTimeout(() => this.#drop(key), ms).unref();
   }
 
+  /** Ends the wait for who takes the oldest. */
   #drop(key: string): void {
     const entry = this.#entries.get(key);
     if (!entry) return;
+    clearTimeout(entry.copies.shift());
+    if (entry.copies.length > 0) return;
     this.#entries.delete(key);
-    clearTimeout(entry.timer);
     closeSync(entry.fd);
   }
 }
