@@ -4,7 +4,7 @@ import { closeSync, fstatSync } from 'node:fs';
 const UNCLAIMED_MS = 5_000;
 /** Likewise after the end of its connection, whose last message may still be looked at. */
 const ENDED_MS = 1_000;
-/** How many such descriptors one connection may leave with us. */
+/** How many such descriptors one connection may leave with us, and how many copies of each. */
 const MAX_UNCLAIMED = 256;
 
 interface Entry {
@@ -26,7 +26,8 @@ export class ReceivedDescriptors {
   put(fd: number): void {
     const key = keyOf(fd);
     const known = this.#entries.get(key);
-    if (known) known.copies.push(this.#dropAfter(key, UNCLAIMED_MS));
+    if (known && known.copies.length < MAX_UNCLAIMED)
+      known.copies.push(this.#dropAfter(key, UNCLAIMED_MS));
     if (known || this.#ended || this.#entries.size >= MAX_UNCLAIMED) {
       closeSync(fd);
       return;
