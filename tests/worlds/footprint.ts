@@ -61,13 +61,25 @@ export const changes = (before: readonly string[], after: readonly string[]): st
   ...after.filter((line) => !before.includes(line)).map((line) => `+ ${line}`),
 ];
 
-/** Looks until nothing has changed for `ms`: idle threads end by themselves, and what a token held goes when it ends. */
+/** What is open for longer than a call is no longer of that call, in ms. */
+const LASTING_MS = 1_000;
+
+/**
+ * Looks until nothing has changed for `ms`: idle threads end by themselves, and what a token held goes when it ends. What comes and
+ * goes with the refresh of a wire that stays is no change.
+ */
 export async function unchanged(look: () => string[], ms: number): Promise<string[]> {
   let [last, since] = [look(), performance.now()];
-  while (performance.now() - since < ms) {
+  let [other, otherSince] = [last, since];
+  while (performance.now() - since < ms || !isSame(other, last)) {
     await new Promise((resolve) => setTimeout(resolve, 100));
     const now = look();
-    if (now.join('\n') !== last.join('\n')) [last, since] = [now, performance.now()];
+    if (!isSame(now, other)) [other, otherSince] = [now, performance.now()];
+    if (!isSame(now, last) && performance.now() - otherSince > LASTING_MS)
+      [last, since] = [other, otherSince];
   }
   return last;
 }
+
+const isSame = (one: readonly string[], another: readonly string[]): boolean =>
+  one.join('\n') === another.join('\n');
