@@ -96,7 +96,7 @@ export const forwarderChain = (d: ForwarderDeps): ConnectionElement => {
   return chain(
     validate(d.maxPath), // nothing malformed gets any further
     receiveNetns({ namespaces: d.namespaces, proof: d.netnsProof }), // held until the kernel has been asked
-    recall(d.connections), // whose path was lost with its client and its manager
+    recall(d.connections, d.clock), // whose path was lost with its client and its manager
     updatePath(d.name, d.newId), // from here on the id is this hop's own
     updateToken(d.tokens), // needs the index of our segment
     authorize(d), // judges the tokens, of closes too, before anything is done

@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { createFakeClock } from '@nsm/chain/testing';
 import { Connection, State } from '@nsm/proto';
 import { NsmError } from '@nsm/rpc';
 import { callOf, kernel, passedOn } from '../testing.ts';
@@ -30,12 +31,16 @@ const ask = (
     ...change,
   };
   const told: Connection[] = [];
-  const element = recall({
-    startedBy: (origin) => (found.path?.pathSegments[0]?.id === origin ? [found] : []),
-    update: (_id, make) => void told.push(make(found)),
-  });
+  const clock = createFakeClock(0);
+  const element = recall(
+    {
+      startedBy: (origin) => (found.path?.pathSegments[0]?.id === origin ? [found] : []),
+      update: (_id, make) => void told.push(make(found)),
+    },
+    clock,
+  );
   const call = callOf(connection, { preferences: [kernel(parameters)] });
-  return { element, call, told };
+  return { element, call, told, clock };
 };
 const asked = async (...args: Parameters<typeof ask>): Promise<Connection> => {
   const { element, call } = ask(...args);
@@ -70,9 +75,14 @@ test('one that is down is left: only its path is taken', async () => {
   expect(networkServiceEndpointName).toBe('');
 });
 
-test('one whose endpoint is gone is down from then on', async () => {
-  const { element, call, told } = ask();
+test('one whose endpoint does not come back is down after a while', async () => {
+  const { element, call, told, clock } = ask();
   const gone = (): Promise<Connection> => Promise.reject(new NsmError('not-found', 'no nse'));
+  await expect(element.run(call, gone)).rejects.toThrow('no nse');
+  await clock.advance(2_999);
+  await expect(element.run(call, gone)).rejects.toThrow('no nse');
+  expect(told).toEqual([]);
+  await clock.advance(1);
   await expect(element.run(call, gone)).rejects.toThrow('no nse');
   expect(told.map(({ state }) => state)).toEqual([State.DOWN]);
   const refused = (): Promise<Connection> => Promise.reject(new NsmError('permission-denied', ''));
