@@ -88,14 +88,22 @@ async function requests(ours: Side, upstream: Side): Promise<void> {
 
 async function registries(ours: Side, upstream: Side): Promise<void> {
   const beside = (port: number) => ours.url('registry').replace(/\d+$/, String(port));
-  const [trusting, idle] = [beside(6_001), beside(6_002)];
+  const [trusting, idle, unwatched] = [beside(6_001), beside(6_002), beside(6_003)];
   const processes = {
+    unwatched: ours.startRegistry('unwatched', unwatched),
     trusting: ours.startRegistry('trusting', trusting),
     idle: ours.startRegistry('idle', idle),
   };
   const rows: (string | number)[][] = [];
   for (const [name, side, url, rounds, cpu] of [
-    ['ours', ours, ours.url('registry'), ROUNDS, () => ours.cpu().get('registry') ?? NaN],
+    ['ours', ours, unwatched, ROUNDS, () => processes.unwatched.cpu()],
+    [
+      'ours, and two managers watch it',
+      ours,
+      ours.url('registry'),
+      ROUNDS,
+      () => ours.cpu().get('registry') ?? NaN,
+    ],
     [
       "upstream's",
       upstream,

@@ -13,8 +13,12 @@ const program = (file: string): readonly string[] => [
   join(import.meta.dirname, file),
 ];
 
-/** Upstream's without policies, and one of ours that does nothing. */
-const registries = { trusting: [binary, 'registry'], idle: program('registry-floor.ts') };
+/** One of ours whom no manager watches, upstream's without policies, and one of ours that does nothing. */
+const registries = {
+  unwatched: asInImages().registry ?? [],
+  trusting: [binary, 'registry'],
+  idle: program('registry-floor.ts'),
+};
 
 const topology = `
 name: bench
@@ -93,13 +97,14 @@ export function compare(
 }
 
 /** Labs give their many programs smaller heaps than images do. */
-const asInImages = (): Partial<Programs> =>
-  Object.fromEntries(
+function asInImages(): Partial<Programs> {
+  return Object.fromEntries(
     Object.entries(bundledPrograms()).map(([name, command]) => [
       name,
       command.filter((part) => !part.startsWith('--max-semi-space-size')),
     ]),
   );
+}
 
 async function startSide(programs: Partial<Programs>): Promise<Side> {
   const stateRoot = mkdtempSync(join(tmpdir(), 'nsm-'));
