@@ -7,7 +7,7 @@ export { createLogger } from './log.ts';
 export type { Logger } from './log.ts';
 export { main } from './main.ts';
 export type { Observer } from './observer.ts';
-export type { Runtime } from './main.ts';
+export type { Runtime } from './run.ts';
 export {
   choice,
   describeSettings,

@@ -1,7 +1,7 @@
 import { State } from '@nsm/proto';
 import type { NsmError } from '@nsm/rpc';
 import type { Logger } from './log.ts';
-import type { Runtime } from './main.ts';
+import type { Runtime } from './run.ts';
 import { createBound, type Reading } from './telemetry/metrics.ts';
 
 interface Ended {
