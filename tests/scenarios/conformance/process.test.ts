@@ -139,4 +139,23 @@ describe('a manager process', () => {
     ])
       expect(await health.check({ service: fullName })).toEqual({ status: Serving.SERVING });
   });
+
+  test('draining: whoever watches its health hears that it is withdrawn, before the process ends in order', async () => {
+    const registry = await startRegistry(stage, { url: url('registry') });
+    const child = await run('nsmgr', {
+      NSM_LISTEN_ON: url('mgr'),
+      NSM_REGISTRY_URL: registry.url,
+    });
+    const ended = once(child, 'exit');
+    const seen: Serving[] = [];
+    for await (const { status } of stage.transport
+      .client(HealthDefinition, url('mgr'))
+      .watch({ service: '' })) {
+      seen.push(status);
+      if (status === Serving.SERVING) child.kill('SIGTERM');
+      else break;
+    }
+    expect(seen).toEqual([Serving.SERVING, Serving.NOT_SERVING]);
+    expect(await ended).toEqual([0, null]);
+  });
 });
