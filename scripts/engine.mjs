@@ -37,9 +37,9 @@ export function findCompose(docker, env = process.env, wanted = undefined) {
 /**
  * Starts dockerd by hand in `folder`, in a network namespace of its own: its bridges and filter rules end with it. It can pull
  * nothing. Answers the environment for clients, and how to end it.
- * @throws Error with the end of its log when it does not come up
+ * @throws Error with the end of its log when it does not come up, the reason of `signal` when aborted; nothing is left then
  */
-export async function startEngine(folder) {
+export async function startEngine(folder, signal) {
   mkdirSync(folder, { recursive: true });
   const socket = join(folder, 'd.sock');
   const env = { ...process.env, DOCKER_HOST: `unix://${socket}` };
@@ -49,7 +49,8 @@ export async function startEngine(folder) {
   const daemon = spawn(
     'unshare',
     ['--net', 'dockerd', ...flags, '-H', env.DOCKER_HOST, '-p', join(folder, 'pid')],
-    { stdio: ['ignore', out, out] },
+    // A Ctrl-C is for whoever uses it, and may need it for a while yet.
+    { stdio: ['ignore', out, out], detached: true },
   );
   const ended = new Promise((resolve) => daemon.once('close', resolve));
   const stop = async () => {
@@ -59,17 +60,37 @@ export async function startEngine(folder) {
     rmSync(folder, { recursive: true, force: true });
   };
   const docker = findDocker(env);
-  for (let left = 300; !engineRuns(docker, env); left -= 1) {
-    if (left === 0 || daemon.exitCode !== null) {
-      const said = existsSync(log)
-        ? readFileSync(log, 'utf8').split('\n').slice(-15).join('\n')
-        : '';
-      await stop();
-      throw new Error(`dockerd did not come up:\n${said}`);
+  try {
+    for (let left = 300; !engineRuns(docker, env); left -= 1) {
+      if (left === 0 || daemon.exitCode !== null) {
+        const said = existsSync(log)
+          ? readFileSync(log, 'utf8').split('\n').slice(-15).join('\n')
+          : '';
+        throw new Error(`dockerd did not come up:\n${said}`);
+      }
+      await sleep(100, undefined, { signal });
     }
-    await sleep(100);
+  } catch (error) {
+    await stop();
+    throw error;
   }
   return { env, stop };
+}
+
+/** Removes the containers, networks and volumes of compose projects whose name matches, as a test leaves them that was killed. */
+export function removeProjects(docker, env, name) {
+  const kinds = [
+    ['container', '{{.ID}}', ['--all'], ['--force', '--volumes']],
+    ['network', '{{.ID}}', [], []],
+    ['volume', '{{.Name}}', [], []],
+  ];
+  for (const [kind, id, list, remove] of kinds) {
+    const format = `${id} {{.Label "com.docker.compose.project"}}`;
+    const found = quiet(docker, [kind, 'ls', ...list, '--format', format], env).stdout.split('\n');
+    const theirs = found.map((line) => line.split(' ')).filter(([, of]) => name.test(of));
+    if (theirs.length > 0)
+      quiet(docker, [kind, 'rm', ...remove, ...theirs.map(([each]) => each)], env);
+  }
 }
 
 /** What an engine that was killed may leave mounted. */

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { pathToFileURL } from 'node:url';
 import { build, release } from './build.mjs';
@@ -121,20 +122,29 @@ function contentsOf(docker, env, image) {
   }
 }
 
-/** Builds all images; answers their names. @throws Error with the step that failed */
-export async function buildImages({ env = process.env, base = 'auto', tag = 'local' } = {}) {
+/** Builds all images; answers their names. @throws Error with the step that failed, the reason of `signal` when aborted */
+export async function buildImages({
+  env = process.env,
+  base = 'auto',
+  tag = 'local',
+  signal,
+} = {}) {
   const docker = findDocker(env);
   const mib = (name) => {
     const size = execFileSync(docker, ['image', 'inspect', '--format', '{{.Size}}', name], { env });
     return Number(size) / 2 ** 20;
   };
+  /** Steps are synchronous: a signal is heard between them. */
+  const next = () => turn(undefined, { signal });
+  const { version, commit } = release();
   await build({ force: true });
+  await next();
   const image = baseImage(docker, env, base);
   writeSboms(contentsOf(docker, env, image));
   say(`${image} has ${mib(image).toFixed(1)} MiB, which all images share`);
-  const { version, commit } = release();
   const names = [];
   for (const target of TARGETS) {
+    await next();
     const name = `nsm/${target}`;
     const started = performance.now();
     const args = {

@@ -1,10 +1,11 @@
 // Renders the Helm chart with Helm, compares with what is kept in tests/chart/golden, and validates it against the schemas of
 // Kubernetes. Usage: npm run test:chart [-- --install] [--update] [--server]. Needs helm and kubeconform in PATH and go, or --install, which
 // builds both as Go modules into .cache (some minutes, once). --update: keep what is rendered now. --server: install it on an API server too, which
-// is built likewise (ten minutes, once) and needs etcd (Debian etcd-server). Exit code 77: something is missing.
+// is built likewise (ten minutes, once) and needs etcd (Debian etcd-server; as root --install gets it). Exit code 77: something is missing.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { has, installMissing } from './debian-packages.mjs';
 import { buildApiServer } from './kube-apiserver.mjs';
 
 const root = join(import.meta.dirname, '..');
@@ -14,6 +15,8 @@ const TOOLS = {
   helm: 'helm.sh/helm/v3/cmd/helm@v3.18.6',
   kubeconform: 'github.com/yannh/kubeconform/cmd/kubeconform@v0.6.7',
 };
+const ETCD = { etcd: 'etcd-server' };
+const say = (text) => console.log(`test:chart: ${text}`);
 /** A library of that Helm, which has the API server's own description of its kinds beside it. */
 const SCHEMAS = 'k8s.io/cli-runtime@v0.33.3';
 
@@ -28,7 +31,7 @@ function find(tool) {
   if (!spawnSync(tool, ['--help']).error) return tool;
   if (!args.includes('--install'))
     giveUp(`there is no ${tool}; npm run test:chart -- --install builds it with go`);
-  console.log(`test:chart: building ${TOOLS[tool]}`);
+  say(`building ${TOOLS[tool]}`);
   const env = { ...process.env, GOBIN: folder, CGO_ENABLED: '0' };
   const { status } = spawnSync('go', ['install', TOOLS[tool]], { stdio: 'inherit', env });
   if (status !== 0) giveUp(`${tool} could not be built: is go installed?`);
@@ -46,7 +49,9 @@ function schemas() {
 /** The API server where it is asked for. */
 function server() {
   if (!args.includes('--server')) return undefined;
-  if (spawnSync('etcd', ['--version']).error) giveUp('there is no etcd: install etcd-server');
+  const fault = args.includes('--install') ? installMissing(ETCD, say) : undefined;
+  if (!has('etcd'))
+    giveUp(`there is no etcd; ${fault ?? 'as root: npm run test:chart -- --install --server'}`);
   return buildApiServer(folder);
 }
 

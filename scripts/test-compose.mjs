@@ -4,10 +4,18 @@
 // --install: as root, apt-get install what is missing (docker.io, docker-compose, mmdebstrap). --compose: a docker-compose of either
 // generation, instead of the first that is found. Exit code 77: no engine can be had.
 import { spawn } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { engineRuns, findCompose, findDocker, NO_ENGINE, startEngine } from './engine.mjs';
+import { setImmediate as turn } from 'node:timers/promises';
+import {
+  engineRuns,
+  findCompose,
+  findDocker,
+  NO_ENGINE,
+  removeProjects,
+  startEngine,
+} from './engine.mjs';
 import { has, installMissing } from './debian-packages.mjs';
 import { buildImages } from './images.mjs';
 
@@ -33,7 +41,7 @@ function giveUp(reason) {
 }
 
 /** An engine to use: the one that runs, or one of our own. */
-async function engine() {
+async function engine(signal) {
   const docker = findDocker();
   if (docker !== undefined && engineRuns(docker))
     return { env: process.env, stop: async () => undefined };
@@ -43,7 +51,42 @@ async function engine() {
     );
   const folder = mkdtempSync(join(tmpdir(), 'nsm-engine-'));
   say(`no engine runs: starting dockerd in ${folder}`);
-  return startEngine(folder).catch((error) => giveUp(error.message));
+  return startEngine(folder, signal).catch((error) => {
+    signal.throwIfAborted();
+    giveUp(error.message);
+  });
+}
+
+/** Runs Jest with its temporary files in `folder`; answers how it ended. */
+function runJest(docker, compose, env, folder, signal) {
+  const child = spawn(
+    process.execPath,
+    [
+      join(root, 'node_modules/jest/bin/jest.js'),
+      ...['--config', 'jest.compose.config.js', '--runInBand', ...args],
+    ],
+    {
+      cwd: root,
+      stdio: 'inherit',
+      // A group of its own, to be ended with what it has started.
+      detached: true,
+      env: {
+        ...env,
+        TMPDIR: folder,
+        NSM_TEST_DOCKER: JSON.stringify([docker, ...compose.command]),
+        NODE_OPTIONS:
+          '--conditions=source --experimental-vm-modules --disable-warning=ExperimentalWarning',
+      },
+    },
+  );
+  const end = () => process.kill(-child.pid, 'SIGKILL');
+  signal.addEventListener('abort', end);
+  return new Promise((resolve) =>
+    child.once('exit', (code) => {
+      signal.removeEventListener('abort', end);
+      resolve(code ?? 1);
+    }),
+  );
 }
 
 if (process.getuid() !== 0) giveUp('it enters the namespaces of containers, which needs root');
@@ -51,11 +94,18 @@ if (install) {
   const fault = installMissing(PACKAGES, say);
   if (fault !== undefined) giveUp(fault);
 }
-const { env, stop } = await engine();
-let child;
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child?.kill(signal));
+// A signal ends what is under way; what was made until then is removed.
+const over = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => over.abort(signal));
+/** What is to be undone, the last first. */
+const undo = [];
 let status = 1;
 try {
+  const { env, stop } = await engine(over.signal);
+  undo.push(async () => {
+    await stop();
+    say(env === process.env ? 'the engine was not ours and stays' : 'the engine is gone');
+  });
   const docker = findDocker(env);
   const compose = findCompose(docker, env, wanted);
   if (compose === undefined) {
@@ -63,25 +113,23 @@ try {
     giveUp(`cannot be started: ${wanted ?? 'neither "docker compose" nor docker-compose'}`);
   }
   say(`compose ${compose.version}: ${compose.command.join(' ')}`);
-  await buildImages({ env, base: env === process.env ? 'auto' : 'local' });
-  const jest = join(root, 'node_modules/jest/bin/jest.js');
-  child = spawn(
-    process.execPath,
-    [jest, '--config', 'jest.compose.config.js', '--runInBand', ...args],
-    {
-      cwd: root,
-      stdio: 'inherit',
-      env: {
-        ...env,
-        NSM_TEST_DOCKER: JSON.stringify([docker, ...compose.command]),
-        NODE_OPTIONS:
-          '--conditions=source --experimental-vm-modules --disable-warning=ExperimentalWarning',
-      },
-    },
-  );
-  status = await new Promise((resolve) => child.once('close', (code) => resolve(code ?? 1)));
+  await buildImages({
+    env,
+    base: env === process.env ? 'auto' : 'local',
+    signal: over.signal,
+  });
+  const folder = mkdtempSync(join(tmpdir(), 'nsm-'));
+  chmodSync(folder, 0o755);
+  undo.push(() => rmSync(folder, { recursive: true, force: true }));
+  // Nothing is left of tests that have come to their end.
+  undo.push(() => removeProjects(docker, env, /^nsm-(shipped|yours|test-.*)$/));
+  status = await runJest(docker, compose, env, folder, over.signal);
+} catch (error) {
+  // It may be that of a step which the same signal has ended.
+  await turn();
+  if (!over.signal.aborted) throw error;
 } finally {
-  await stop();
+  for (const step of undo.toReversed()) await step();
 }
-say(env === process.env ? 'the engine was not ours and stays' : 'the engine is gone');
+if (over.signal.aborted) status = over.signal.reason === 'SIGINT' ? 130 : 143;
 process.exit(status);
