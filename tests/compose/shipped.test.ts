@@ -132,6 +132,45 @@ test('every program but the forwarder runs without root and without capabilities
     await expect(mesh.exec(service, 'touch', '/app/x')).rejects.toThrow(/read-only/i);
 });
 
+test('refreshes lose no packet and change nothing', async () => {
+  const before = await up();
+  const links = allLinks();
+  const refreshes = () => mesh.log('alice-nsc', 'refreshed').length;
+  const first = refreshes();
+  const { sent, lost } = await underTraffic(before, async () => {
+    // Of two wires, four times each.
+    await eventually(
+      async () => refreshes() - first,
+      (count) => count >= 8,
+      60_000,
+      500,
+    );
+  });
+  expect({ lost, before: await allWires(), links: allLinks() }).toEqual({ lost: 0, before, links });
+  expect(sent).toBeGreaterThan(0);
+});
+
+test.each(['registry', 'nsmgr-a', 'forwarder-a'])(
+  '%s is stopped in order under traffic: it says so and ends with 0, and no packet is lost',
+  async (service) => {
+    const before = await up();
+    const links = allLinks();
+    const { sent, lost } = await underTraffic(before, async () => {
+      expect(await mesh.end(service, 'TERM')).toBe(0);
+      expect(mesh.log(service, 'stopped')).toHaveLength(1);
+      await mesh.start(service);
+      await eventually(
+        allWires,
+        (now) => JSON.stringify(now) === JSON.stringify(before),
+        60_000,
+        300,
+      );
+    });
+    expect({ lost, links: allLinks() }).toEqual({ lost: 0, links });
+    expect(sent).toBeGreaterThan(0);
+  },
+);
+
 test.each([
   'identity',
   'registry',

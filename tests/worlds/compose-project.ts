@@ -22,8 +22,8 @@ export interface Project {
   /** Containers, networks and volumes there are of it, by their names. */
   left(): readonly string[];
   start(service: string): Promise<void>;
-  /** Signals a container and waits for its end. */
-  end(service: string, signal: 'TERM' | 'KILL'): Promise<void>;
+  /** Signals a container and waits for its end; answers its exit code. */
+  end(service: string, signal: 'TERM' | 'KILL'): Promise<number>;
   /** The path of its network namespace. */
   netns(service: string): string;
   /** Lines with this message since its last start. */
@@ -96,7 +96,7 @@ export function createProject(
     end: async (service, signal) => {
       const waiting = execute(docker, ['wait', idOf(service)], LIMIT);
       if (inspect(service, 'Running') === 'true') call('kill', '--signal', signal, idOf(service));
-      await waiting;
+      return Number((await waiting).stdout);
     },
     crash: async (service) => {
       const started = inspect(service, 'StartedAt');

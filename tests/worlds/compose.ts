@@ -108,8 +108,12 @@ export const startCompose: StartWorld = async (
       await project.start(process);
       await ready(plan, project, [process]);
     },
-    end: (process) => project.end(process, 'TERM'),
-    kill: (process) => project.end(process, 'KILL'),
+    end: async (process) => {
+      await project.end(process, 'TERM');
+    },
+    kill: async (process) => {
+      await project.end(process, 'KILL');
+    },
     wires,
     ping: async (pod, dst) =>
       (await ping({ netns: netns(pod), dst, count: 3, intervalMs: 20, timeoutMs: 500 })).received >
