@@ -8,7 +8,14 @@ import { linkScenarios } from './heal/links.ts';
 import { LEASE } from './heal/mesh.ts';
 import { networkScenarios, networkTopology, orphanScenarios } from './heal/network.ts';
 import { partitionScenarios } from './heal/partitions.ts';
-import { faultsOf, healTable, type Row, type Run, type Scenario } from './heal/scenario.ts';
+import {
+  failedRun,
+  faultsOf,
+  healTable,
+  type Row,
+  type Run,
+  type Scenario,
+} from './heal/scenario.ts';
 
 /** Scenarios that share a mesh. */
 interface Group {
@@ -26,27 +33,27 @@ const groups: readonly Group[] = [
     name: 'control',
     topology: () => controlPlaneTopology,
     scenarios: controlPlaneScenarios,
-    rounds: 2,
+    rounds: 5,
   },
-  { name: 'links', topology: () => controlPlaneTopology, scenarios: linkScenarios, rounds: 10 },
-  { name: 'endpoints', topology: endpointsTopology, scenarios: endpointScenarios, rounds: 10 },
-  { name: 'network', topology: networkTopology, scenarios: networkScenarios, rounds: 4 },
+  { name: 'links', topology: () => controlPlaneTopology, scenarios: linkScenarios, rounds: 25 },
+  { name: 'endpoints', topology: endpointsTopology, scenarios: endpointScenarios, rounds: 15 },
+  { name: 'network', topology: networkTopology, scenarios: networkScenarios, rounds: 6 },
   {
     name: 'orphans',
     topology: networkTopology,
     scenarios: orphanScenarios,
-    rounds: 3,
+    rounds: 4,
     tokenLifetime: LEASE,
   },
-  { name: 'partitions', topology: networkTopology, scenarios: partitionScenarios, rounds: 2 },
+  { name: 'partitions', topology: networkTopology, scenarios: partitionScenarios, rounds: 4 },
   {
     name: 'death',
     topology: deathTopology,
     scenarios: deathScenarios,
-    rounds: 3,
+    rounds: 5,
     tokenLifetime: LEASE,
   },
-  { name: 'herd', topology: clientsTopology, scenarios: herdScenarios, rounds: 3 },
+  { name: 'herd', topology: clientsTopology, scenarios: herdScenarios, rounds: 5 },
 ];
 
 const [only, asked] = process.argv.slice(2);
@@ -58,7 +65,7 @@ for (const { name, topology, scenarios, rounds: usual, ...options } of groups) {
   try {
     for (const scenario of scenarios) {
       const runs: Run[] = [];
-      for (let i = 0; i < rounds; i += 1) runs.push(await scenario.run(mesh));
+      for (let i = 0; i < rounds; i += 1) runs.push(await scenario.run(mesh).catch(failedRun));
       rows.push({ scenario, runs });
       const faults = faultsOf({ scenario, runs });
       const times = runs.map(({ ms }) => ms.toFixed(0)).join(' ');

@@ -93,12 +93,15 @@ export async function newWires(
   return ms;
 }
 
+/** Whether the manager next to the client says so: one further down the path knows a wire before it is there. */
+export const isUp = ({ state, node }: LabWire): boolean => state === 'up' && node !== '';
+
 /** Waits until every client has its wires and all of them are up. */
 export const allUp = (mesh: Mesh, limitMs = 30_000): Promise<readonly LabWire[]> => {
   const wanted = Object.values(mesh.lab.plan.wires).reduce((sum, count) => sum + count, 0);
   return eventually(
     () => mesh.lab.wires(),
-    (wires) => wires.length === wanted && wires.every(({ state }) => state === 'up'),
+    (wires) => wires.length === wanted && wires.every(isUp),
     limitMs,
   );
 };

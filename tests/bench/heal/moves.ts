@@ -6,7 +6,7 @@ import {
   State,
 } from '@nsm/proto';
 import { eventually } from '../../worlds/world.ts';
-import { bare, counting, endpointOf, residueLeft, type Counted, type Mesh } from './mesh.ts';
+import { bare, counting, endpointOf, isUp, residueLeft, type Counted, type Mesh } from './mesh.ts';
 import type { Run } from './scenario.ts';
 
 const EVERY_MS = 10;
@@ -80,12 +80,14 @@ export function follow({ lab }: Mesh, wire: LabWire): Followed {
   };
 }
 
+/** The wire of a client to a service, once it is up. */
 export const wireTo = async (mesh: Mesh, client: string, service: string): Promise<LabWire> => {
+  const its = (wire: LabWire): boolean => wire.client === client && wire.service === service;
   const wires = await eventually(
     () => mesh.lab.wires(),
-    (all) => all.some((w) => w.client === client && w.service === service && w.state === 'up'),
+    (all) => all.some((wire) => its(wire) && isUp(wire)),
   );
-  return wires.find((each) => each.client === client && each.service === service)!;
+  return wires.find(its)!;
 };
 
 /** Does something after which a wire has to go to another endpoint, and counts from there; wires to other services shall not notice. */

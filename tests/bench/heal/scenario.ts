@@ -31,6 +31,14 @@ export interface Row {
   readonly runs: readonly Run[];
 }
 
+/** A run that came to no end: its row does not hold, and the others are run all the same. */
+export const failedRun = (error: unknown): Run => ({
+  ms: Infinity,
+  others: { sent: 0, lost: 0 },
+  residue: 0,
+  fault: String(error).split('\n')[0],
+});
+
 const sum = (counts: readonly (Counted | undefined)[], key: keyof Counted): number =>
   counts.reduce((total, count) => total + (count?.[key] ?? 0), 0);
 
