@@ -6,7 +6,7 @@ import { connect as connectTls } from 'node:tls';
 import { expect, test } from '@jest/globals';
 import { systemClock } from '@nsm/chain';
 import { Connection, Empty, NetworkServiceDefinition, NetworkServiceRequest } from '@nsm/proto';
-import { createGrpcTransport, NsmError, service, type Descriptors } from '@nsm/rpc';
+import { createGrpcTransport, service, type Descriptors } from '@nsm/rpc';
 import { createAuthority } from './authority.ts';
 import { heldIdentity } from './testing.ts';
 
@@ -70,49 +70,68 @@ test('descriptors go below mutual TLS, to the call of their connection, and none
     await new Promise((resolve) => setTimeout(resolve, 10));
 });
 
-test('a call that a server refuses while its connection is replaced is made once more, with its descriptors', async () => {
+test('a call that waits on a connection which is replaced has its descriptors on the next one, and each answer on its own', async () => {
+  const before = readdirSync('/proc/self/fd').length;
   const dir = mkdtempSync(join(tmpdir(), 'fd-'));
   const authority = createAuthority('home.test', HOUR, systemClock);
   const sourceOf = (name: string) =>
     heldIdentity(authority.issue(`spiffe://home.test/${name}`, HOUR), systemClock);
   const source = sourceOf('server');
-  const server = createGrpcTransport(source);
-  let [asked, changing] = [0, true];
+  // One call at a time: the next one waits in the client.
+  const server = createGrpcTransport(source, { limits: { callsPerConnection: 1 } });
+  const { dev, ino } = statSync(OWN, { bigint: true });
+  const own = `inode://${dev}/${ino}`;
+  const show = (descriptors: Descriptors | undefined): void => {
+    const fd = openSync(OWN, 'r');
+    descriptors!.send(fd);
+    closeSync(fd);
+  };
+  const [served, goOn] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()];
   const listener = await server.serve(`unix://${dir}/x.sock`, 's', [
     service(NetworkServiceDefinition, {
       request: async ({ connection }, { descriptors }) => {
-        asked += 1;
-        if (changing) {
-          source.set(authority.issue('spiffe://home.test/server', HOUR));
-          // The client hears of it before it hears of the refusal.
-          await new Promise((resolve) => setTimeout(resolve, 200));
+        closeSync(await descriptors!.receive(own, AbortSignal.timeout(1_000)));
+        if (connection!.id === 'first') {
+          served.resolve(undefined);
+          await goOn.promise;
         }
-        changing = false;
-        if (asked % 2 === 1) throw new NsmError('permission-denied', 'no descriptor has come');
-        const { dev, ino } = statSync(OWN, { bigint: true });
-        closeSync(descriptors!.arrived(`inode://${dev}/${ino}`)!);
-        return connection ?? Connection.create();
+        show(descriptors);
+        return connection!;
       },
       close: async () => Empty.create(),
     }),
   ]);
   const client = createGrpcTransport(sourceOf('client'));
-  const ask = () =>
-    client.client(NetworkServiceDefinition, listener.url).request(NetworkServiceRequest.create(), {
-      deadline: Date.now() + 20_000,
-      onConnection: (descriptors) => {
-        const fd = openSync(OWN, 'r');
-        descriptors!.send(fd);
-        closeSync(fd);
-      },
-    });
-  await ask();
-  expect(asked).toBe(2);
-  // A refusal on a connection that stays is one.
-  await expect(ask()).rejects.toMatchObject({ code: 'permission-denied' });
-  expect(asked).toBe(3);
+  const ask = async (id: string, onSent = (): void => undefined): Promise<void> => {
+    let line: Descriptors | undefined;
+    await client
+      .client(NetworkServiceDefinition, listener.url)
+      .request(NetworkServiceRequest.fromPartial({ connection: { id } }), {
+        deadline: Date.now() + 20_000,
+        onConnection: (descriptors) => {
+          line = descriptors;
+          show(descriptors);
+          onSent();
+        },
+      });
+    closeSync(await line!.receive(own, AbortSignal.timeout(1_000)));
+  };
+  const first = ask('first');
+  await served.promise;
+  const sent = Promise.withResolvers<undefined>();
+  const second = ask('second', () => sent.resolve(undefined));
+  await sent.promise;
+  source.set(authority.issue('spiffe://home.test/server', HOUR));
+  // Both ends are in this process: turns of its event loop bring word of it to the client.
+  for (let turn = 0; turn < 100; turn += 1)
+    await new Promise((resolve) => void setImmediate(resolve));
+  await ask('third');
+  goOn.resolve(undefined);
+  await Promise.all([first, second]);
   client.close();
   await listener.close(0);
   server.close();
   rmSync(dir, { recursive: true });
+  while (readdirSync('/proc/self/fd').length > before)
+    await new Promise((resolve) => setTimeout(resolve, 10));
 });

@@ -1,9 +1,10 @@
 import type { Channel } from '@grpc/grpc-js';
 import { createClient, Metadata, type CallOptions as GrpcCallOptions } from 'nice-grpc';
 import { BEAT, BEAT_HEADER, listenForBeats } from './beat.ts';
+import { CallDescriptors } from './call-descriptors.ts';
 import { connected } from './connected.ts';
 import { grpcDefinition } from './definition.ts';
-import { NsmError, type ErrorCode } from './error.ts';
+import { NsmError } from './error.ts';
 import { createGate, type GateOptions } from './gate.ts';
 import type { IdentitySource } from './identity.ts';
 import { createWays, type Line, type Ways } from './lines.ts';
@@ -92,8 +93,8 @@ async function start(
   { url, ways, dial }: Route,
   request: unknown,
   options: CallOptions,
-  { grpc, metadata }: ReturnType<typeof outgoing>,
-): Promise<{ result: Promise<unknown> | AsyncIterable<unknown>; moved: () => Promise<boolean> }> {
+  { grpc, metadata, descriptors }: ReturnType<typeof outgoing>,
+): Promise<{ result: Promise<unknown> | AsyncIterable<unknown> }> {
   const { headers, onConnection } = options;
   // eslint-disable-next-line no-restricted-properties -- the transport is where limits meet the real clock
   const until = Date.now() + CONNECT_MS;
@@ -107,15 +108,11 @@ async function start(
       else ways.found(url);
     }
     const made = typeof headers === 'function' ? await headers(await line.peer(grpc.signal)) : {};
-    const descriptors = onConnection && (await line.descriptors(grpc.signal));
     if (line.retired) continue;
     for (const [name, value] of Object.entries(made)) metadata.set(name, value);
-    onConnection?.(descriptors);
-    // Where the call may have gone on another connection than the descriptors that were sent ahead of it.
-    const moved = async (): Promise<boolean> =>
-      descriptors !== undefined &&
-      (line.retired || (await line.descriptors(grpc.signal)) !== descriptors);
-    return { result: call(request, grpc), moved };
+    if (onConnection && line.unix) descriptors.follow(line.unix);
+    onConnection?.(line.unix && descriptors);
+    return { result: call(request, grpc) };
   }
 }
 
@@ -126,6 +123,7 @@ function outgoing(
 ): {
   grpc: GrpcCallOptions;
   metadata: Metadata;
+  descriptors: CallDescriptors;
   trailer: { metadata?: Metadata };
   timeout: AbortSignal | undefined;
   done(): void;
@@ -134,6 +132,7 @@ function outgoing(
   // Who waits for an answer goes on running; the connection of a unix socket does not see to that.
   const awaited = setInterval(() => undefined, 2 ** 30);
   const metadata = Metadata(typeof headers === 'function' ? undefined : headers);
+  const descriptors = new CallDescriptors();
   const trailer: { metadata?: Metadata } = {};
   const signals = [options.signal, loss].filter((signal) => signal !== undefined);
   let timeout: AbortSignal | undefined;
@@ -150,15 +149,20 @@ function outgoing(
   const grpc: GrpcCallOptions = {
     metadata,
     ...(signal && { signal }),
-    ...(onHeaders && {
-      onHeader: (header: Metadata) => onHeaders((name) => header.getAll(name).at(-1)?.toString()),
-    }),
+    onHeader: (header) => {
+      descriptors.answered();
+      onHeaders?.((name) => header.getAll(name).at(-1)?.toString());
+    },
     onTrailer: (received) => {
       trailer.metadata = received;
       clearInterval(awaited);
     },
   };
-  return { grpc, metadata, trailer, timeout, done: () => clearInterval(awaited) };
+  const done = (): void => {
+    clearInterval(awaited);
+    descriptors.answered();
+  };
+  return { grpc, metadata, descriptors, trailer, timeout, done };
 }
 
 function failure(
@@ -178,27 +182,15 @@ const unaryCall =
   async (request: unknown, options: CallOptions = {}) => {
     const loss = isRemote(route.url) ? route.ways.loss(route.url) : undefined;
     const prepared = outgoing(options, loss);
-    const once = async (again: boolean): Promise<unknown> => {
-      const { result, moved } = await start(route, request, options, prepared);
-      try {
-        return await (result as Promise<unknown>);
-      } catch (err) {
-        const failed = failure(err, route.url, prepared, { signal: options.signal, loss });
-        if (again && wantsDescriptors.has(failed.code) && (await moved())) return once(false);
-        throw failed;
-      }
-    };
     try {
-      return await once(true);
+      const { result } = await start(route, request, options, prepared);
+      return await (result as Promise<unknown>);
     } catch (err) {
       throw failure(err, route.url, prepared, { signal: options.signal, loss });
     } finally {
       prepared.done();
     }
   };
-
-/** What a server answers that waits for descriptors in vain. */
-const wantsDescriptors: ReadonlySet<ErrorCode> = new Set(['permission-denied', 'invalid-argument']);
 
 const streamingCall = (route: Route) =>
   async function* (request: unknown, options: CallOptions = {}): AsyncGenerator {

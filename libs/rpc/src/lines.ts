@@ -1,6 +1,4 @@
 import { Channel, ChannelCredentials } from '@grpc/grpc-js';
-import { connected } from './connected.ts';
-import type { Descriptors } from './descriptors.ts';
 import { NsmError } from './error.ts';
 import type { IdentitySource, Peer } from './identity.ts';
 import { createPassedSockets, isPassed, type PassedSockets } from './passed-sockets.ts';
@@ -24,8 +22,8 @@ const channelOptions = {
 export interface Line {
   readonly channel: Channel;
   peer(signal: AbortSignal | undefined): Promise<Peer | undefined>;
-  /** Its connection; undefined: there is none, or it carries no descriptors. */
-  descriptors(signal: AbortSignal | undefined): Promise<Descriptors | undefined>;
+  /** What carries descriptors on it, over a unix socket. */
+  readonly unix: OverUnix | undefined;
   /** Another one has taken its place. */
   readonly retired: boolean;
 }
@@ -112,9 +110,8 @@ function openLine(target: string): Line & { retired: boolean } {
   const channel = new Channel(target, unix ?? open, channelOptions);
   return {
     channel,
+    unix,
     retired: false,
     peer: async () => undefined,
-    descriptors: async (signal) =>
-      unix && (await connected(channel, signal)) === 'ready' ? unix.stream : undefined,
   };
 }

@@ -1,7 +1,6 @@
 import { createSecureContext } from 'node:tls';
 import { Channel, ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
 import { connected } from './connected.ts';
-import type { Descriptors } from './descriptors.ts';
 import type { Identity, IdentitySource, Peer } from './identity.ts';
 import { chainOf, contextOptions, peerOf } from './tls-peer.ts';
 import { OverUnix } from './unix-client.ts';
@@ -14,8 +13,8 @@ interface SecureChannel {
   readonly channel: Channel;
   /** Who answers; waits for the connection. Undefined where none could be made: the call itself then says why. */
   peer(signal: AbortSignal | undefined): Promise<Peer | undefined>;
-  /** Its connection, likewise; undefined too where it carries no descriptors. */
-  descriptors(signal: AbortSignal | undefined): Promise<Descriptors | undefined>;
+  /** What carries descriptors on it, over a unix socket. */
+  readonly unix: OverUnix | undefined;
   /** Another identity has taken its place. */
   readonly retired: boolean;
 }
@@ -101,10 +100,9 @@ function makeChannel(
   });
   return {
     channel,
+    unix,
     retired: false,
     peer: async (signal) =>
       (await connected(channel, signal)) === 'ready' ? peers.at(-1) : undefined,
-    descriptors: async (signal) =>
-      unix && (await connected(channel, signal)) === 'ready' ? unix.stream : undefined,
   };
 }

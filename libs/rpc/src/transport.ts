@@ -60,8 +60,8 @@ export interface CallOptions {
    */
   readonly keepalive?: boolean | undefined;
   /**
-   * Called once with the connection the call is about to be made on, to send descriptors ahead of the request and to take those that
-   * come with the answer; undefined where the connection can carry none.
+   * Called once when the call is about to be made, to send descriptors ahead of the request and to take those that come with the
+   * answer, over whichever connection both go; undefined where connections can carry none.
    */
   readonly onConnection?: ((descriptors: Descriptors | undefined) => void) | undefined;
   /** Called once with the initial headers of the response. */

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { ChannelCredentials } from '@grpc/grpc-js';
+import type { Followed } from './call-descriptors.ts';
 import { takeOver, type UnixStream } from './unix-stream.ts';
 
 type Inner = Parameters<ChannelCredentials['_createSecureConnector']>;
@@ -9,18 +10,21 @@ type Inner = Parameters<ChannelCredentials['_createSecureConnector']>;
  * no hook for its transport: this is the one place between its connected socket and whatever it does with it, and the server of a unix
  * socket has a stream of its own at the other end.
  */
-export class OverUnix extends ChannelCredentials {
+export class OverUnix extends ChannelCredentials implements Followed {
   readonly #inner: ChannelCredentials;
+  /** Its last connection whose other end has proven who it is. */
   #newest: UnixStream | undefined;
+  readonly #followers = new Set<Parameters<Followed['follow']>[0]>();
 
   constructor(inner: ChannelCredentials) {
     super();
     this.#inner = inner;
   }
 
-  /** The connection of the channel; undefined: there is none now. */
-  get stream(): UnixStream | undefined {
-    return this.#newest?.destroyed === false ? this.#newest : undefined;
+  follow(to: Parameters<Followed['follow']>[0]): () => void {
+    if (this.#newest) to(this.#newest);
+    this.#followers.add(to);
+    return () => void this.#followers.delete(to);
   }
 
   _isSecure(): boolean {
@@ -37,11 +41,13 @@ export class OverUnix extends ChannelCredentials {
       waitForReady: () => connector.waitForReady(),
       getCallCredentials: () => connector.getCallCredentials(),
       destroy: () => connector.destroy(),
-      connect: (socket) => {
+      connect: async (socket) => {
         const stream = takeOver(socket);
-        this.#newest = stream;
         // The library takes it for a socket; Node does with any stream what it does with one.
-        return connector.connect(stream as unknown as Socket);
+        const connected = await connector.connect(stream as unknown as Socket);
+        this.#newest = stream;
+        for (const to of this.#followers) to(stream);
+        return connected;
       },
     };
   }
