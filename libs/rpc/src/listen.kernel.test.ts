@@ -1,0 +1,55 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Connection, Empty, NetworkServiceDefinition, NetworkServiceRequest } from '@nsm/proto';
+import { createGrpcTransport } from './grpc.ts';
+import { service } from './transport.ts';
+
+// The tests of this tier have a mount namespace of their own.
+const dir = mkdtempSync(join(tmpdir(), 'hosts-'));
+beforeAll(() => {
+  writeFileSync(
+    join(dir, 'hosts'),
+    '127.0.0.2 several\n127.0.0.3 several\n192.0.2.1 several elsewhere\n',
+  );
+  execFileSync('mount', ['--bind', join(dir, 'hosts'), '/etc/hosts']);
+});
+afterAll(() => {
+  execFileSync('umount', ['/etc/hosts']);
+  rmSync(dir, { recursive: true });
+});
+
+const transport = createGrpcTransport();
+afterAll(() => transport.close());
+const listen = (url: string) =>
+  transport.serve(url, 's', [
+    service(NetworkServiceDefinition, {
+      request: async ({ connection }) => connection ?? Connection.create(),
+      close: async () => Empty.create(),
+    }),
+  ]);
+
+test('a name is listened to on each of its addresses that the machine has, on one port', async () => {
+  const listener = await listen('tcp://several:0');
+  const port = listener.url.split(':').at(-1);
+  for (const host of ['127.0.0.2', '127.0.0.3', 'several']) {
+    const client = transport.client(NetworkServiceDefinition, `tcp://${host}:${port}`);
+    const request = NetworkServiceRequest.fromPartial({ connection: { id: host } });
+    const deadline = Date.now() + 20_000;
+    expect((await client.request(request, { deadline })).id).toBe(host);
+  }
+  await listener.close(0);
+});
+
+test('where an address is in use, or none is here, nothing is listened to', async () => {
+  const other = createServer().listen({ host: '127.0.0.3', port: 0 });
+  await new Promise((resolve) => void other.once('listening', resolve));
+  const { port } = other.address() as { port: number };
+  await expect(listen(`tcp://several:${port}`)).rejects.toMatchObject({ code: 'EADDRINUSE' });
+  await new Promise((resolve) => void other.close(resolve));
+  await (await listen(`tcp://several:${port}`)).close(0);
+  await expect(listen('tcp://elsewhere:0')).rejects.toMatchObject({ code: 'EADDRNOTAVAIL' });
+});
