@@ -9,6 +9,8 @@ const [wires = 200, kills = 1_000, seed = 1] = process.argv.slice(2).map(Number)
 /** Wires of one client: to its own node, and to the other one. */
 const EACH = 4;
 const RECOVERY_MS = 60_000;
+/** The far end of a wire that nobody near its client knows any more goes with its tokens. */
+const LEASE_MS = 60_000;
 
 /** Clients of n2 come by WireGuard where the machine has it, those of n1 by VXLAN. */
 const topology = (): string => {
@@ -57,7 +59,7 @@ async function recovered(mesh: Mesh): Promise<void> {
 }
 
 const random = seeded(seed);
-const mesh = await startNetns(topology());
+const mesh = await startNetns(topology(), { tokenLifetime: `${LEASE_MS / 1_000}s` });
 try {
   await recovered(mesh);
   const names = mesh.lab.plan.processes.map(({ name }) => name);
@@ -86,7 +88,7 @@ try {
     }
     if (n % 10 === 0) process.stderr.write(`… ${n} of ${kills}\n`);
   }
-  const left = await residueLeft(mesh, 30_000);
+  const left = await residueLeft(mesh, LEASE_MS + 30_000);
   console.log(
     table(
       `${kills} kills, seed ${seed}, of ${names.length} processes with wires by ${[...kinds].map(([kind, count]) => `${kind} ${count}`).join(', ')}`,

@@ -50,6 +50,8 @@ import type { Policies } from '@nsm/policy';
 import type { Mechanism } from '@nsm/proto';
 import type { Discovery } from '@nsm/registry';
 import type { Dialer } from '@nsm/rpc';
+import { makeRoom } from './make-room.ts';
+import type { Leftovers } from './sweep.ts';
 
 export interface ForwarderDeps {
   readonly name: string;
@@ -71,6 +73,8 @@ export interface ForwarderDeps {
   /** Of the calls under way. */
   readonly namespaces: Namespaces;
   readonly datapath: Pick<Datapath, 'ensure' | 'remove'>;
+  /** What an earlier process has left. */
+  readonly leftovers: () => Pick<Leftovers, 'makeRoom'>;
   /** Our end of tunnels; undefined: wires stay on this node. */
   readonly tunnel: Tunnel | undefined;
   /** Our end of encrypted tunnels; undefined: this node has no WireGuard. */
@@ -116,6 +120,7 @@ export const forwarderChain = (d: ForwarderDeps): ConnectionElement => {
       underlayMtu: d.underlayMtu,
       ...(networks ? { networkOf: (answer) => deviceOf(networks, answer) } : {}),
     }), // acts when both legs are known
+    makeRoom(d.leftovers), // who has died together with all who knew its wire must not be kept out by it
     ...(networks ? [vlanNetwork(networks)] : []), // the network the endpoint chose must be one of ours, before the kernel is asked
     ...(tunnel ? [vxlanClaim(tunnel)] : []), // a number the other node chose must be free here, before the kernel is asked
     ...(wireguard ? [wireguardClaim(wireguard)] : []), // whose answer is wrong must not reach the kernel either

@@ -12,14 +12,14 @@ test('the chain of a forwarder, in order', () => {
       wireguard: { ip: '10.0.0.1' },
     } as unknown as ForwarderDeps).name,
   ).toMatchInlineSnapshot(
-    `"validate > receive-netns > recall > update-path > update-token > authorize > lifecycle > expire > discover > round-robin > mechanisms > cross-connect > vxlan-claim > wireguard-claim > translate > follow-next-hop > connect"`,
+    `"validate > receive-netns > recall > update-path > update-token > authorize > lifecycle > expire > discover > round-robin > mechanisms > cross-connect > make-room > vxlan-claim > wireguard-claim > translate > follow-next-hop > connect"`,
   );
 });
 
 test('with physical networks, theirs is checked before the kernel is asked', () => {
   const networks = { names: [], find: () => undefined };
   expect(forwarderChain({ ...deps, networks }).name).toMatchInlineSnapshot(
-    `"validate > receive-netns > recall > update-path > update-token > authorize > lifecycle > expire > discover > round-robin > mechanisms > cross-connect > vlan-network > translate > follow-next-hop > connect"`,
+    `"validate > receive-netns > recall > update-path > update-token > authorize > lifecycle > expire > discover > round-robin > mechanisms > cross-connect > make-room > vlan-network > translate > follow-next-hop > connect"`,
   );
 });
 

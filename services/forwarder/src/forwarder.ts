@@ -21,11 +21,11 @@ import {
 import type { Service, Transport } from '@nsm/rpc';
 import type { Trace } from '@nsm/chain';
 import { forwarderChain, type ForwarderDeps } from './chain.ts';
-import { startSweep } from './sweep.ts';
+import { startSweep, type Leftovers } from './sweep.ts';
 
 export interface ForwarderOptions extends Omit<
   ForwarderDeps,
-  'connections' | 'dialer' | 'discovery' | 'namespaces' | 'peers' | 'datapath'
+  'connections' | 'dialer' | 'discovery' | 'leftovers' | 'namespaces' | 'peers' | 'datapath'
 > {
   readonly datapath: Pick<Datapath, 'ensure' | 'remove' | 'census' | 'discard' | 'watch'>;
   /** Within which every client refreshes its wires, in ms. */
@@ -69,11 +69,10 @@ export interface Forwarder {
 async function adoptWires(
   { owner, clock, datapath, tunnel, tokenLifetimeMs, onAdoption }: ForwarderOptions,
   connections: Connections,
-): Promise<() => void> {
+): Promise<Leftovers> {
   const onRepair = (repair: Repair): void => onAdoption({ event: 'disturbed', ...repair });
   const repair = createRepair({ connections, datapath, onRepair });
   if (!datapath.watch((disturbance) => void repair(disturbance))) onAdoption({ event: 'deaf' });
-  let found: readonly CountedLink[] = [];
   return startSweep({
     owner,
     claimMs: tokenLifetimeMs,
@@ -81,14 +80,13 @@ async function adoptWires(
     datapath,
     connections,
     onFound: (links) => {
-      found = links;
       // The kernel knows which tunnels there are; whoever refreshes one shall have its number again.
       for (const { id, vni } of links) if (vni !== undefined) tunnel?.vnis.reserve(vni, id);
       onAdoption({ event: 'found', links });
     },
-    onSwept: (links, failures) => {
+    onSwept: (links, failures) => onAdoption({ event: 'swept', links, failures }),
+    onOver: (found) => {
       for (const { id } of found) tunnel?.vnis.unreserve(id);
-      onAdoption({ event: 'swept', links, failures });
     },
   });
 }
@@ -111,21 +109,22 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   // Every request looks up a service and its endpoints: known here, they cost no call.
   const cache = createRegistryCache(registry, clock);
   const peers = createPeers({ name, dialer: transport, connections, clock });
+  let leftovers: Leftovers = { makeRoom: async () => undefined, stop: () => undefined };
   const chain = forwarderChain({
     ...options,
     connections,
+    leftovers: () => leftovers,
     peers,
     dialer: transport,
     discovery: discoveryOf(cache),
     namespaces: createNamespaces(),
   });
-  let stopSweep = (): void => undefined;
   let keeper: ReturnType<typeof keepRegistered> | undefined;
   return {
     connections,
     services: serveConnections({ ...options, chain, connections, now: () => clock.now() }),
     adopt: async () => {
-      stopSweep = await adoptWires(options, connections);
+      leftovers = await adoptWires(options, connections);
     },
     register: async (url) => {
       const endpoint = NetworkServiceEndpoint.fromPartial({
@@ -142,7 +141,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       await keeper.ready;
     },
     stop: async () => {
-      stopSweep();
+      leftovers.stop();
       await keeper?.stop({ unregister: true });
       peers.close();
       await connections.idle();

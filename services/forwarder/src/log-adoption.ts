@@ -15,7 +15,7 @@ export const logAdoption =
         for (const { id, side, netns, name } of adoption.links)
           log.info(
             { connection: id, side, netns, interface: name },
-            'swept: nobody claimed it within a token lifetime',
+            'swept: nobody has claimed it',
           );
         for (const err of adoption.failures) log.warn({ err }, 'a link could not be swept');
         return;
@@ -42,7 +42,7 @@ export function tellAdoption(observer: Observer, adoption: Adoption): void {
       observer.tell({
         kind: 'sweep',
         connection: id,
-        cause: `nobody claimed ${name} within a token lifetime`,
+        cause: `nobody has claimed ${name}`,
       });
   if (adoption.event === 'disturbed')
     observer.tell({

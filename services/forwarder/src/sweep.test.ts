@@ -52,7 +52,7 @@ async function start() {
       await body(held.has(id) ? ({} as Parameters<typeof body>[0]) : undefined);
     },
   };
-  const stop = await startSweep({
+  const { makeRoom, stop } = await startSweep({
     owner: 'fwd',
     claimMs: CLAIM_MS,
     clock,
@@ -60,9 +60,10 @@ async function start() {
     connections,
     onFound: (found) => void (told.found = found),
     onSwept: (swept, failures) => void Object.assign(told, { swept, failures }),
+    onOver: () => undefined,
   });
   const names = async () => (await datapath.census()).links.map(({ name }) => name).sort();
-  return { datapath, clock, held, told, stop, names };
+  return { datapath, clock, held, told, makeRoom, stop, names };
 }
 
 describe('the sweep', () => {
@@ -107,6 +108,22 @@ describe('the sweep', () => {
     expect(told.failures).toMatchObject([{ code: 'EPERM' }]);
     expect(told.swept).not.toHaveLength(0);
     expect(await names()).toContain('c-theirs');
+  });
+
+  test('makes room for who asks for the name of what nobody who lives has claimed, and for nobody else', async () => {
+    const { clock, held, told, names, makeRoom } = await start();
+    held.add('live');
+    await makeRoom('new', pod.a, 'c-left');
+    expect(await names()).toContain('c-left');
+    await clock.advance(5_000);
+    for (const name of ['c-live', 'c-theirs', 'c-new']) await makeRoom('new', pod.a, name);
+    await makeRoom('new', pod.b, 'c-left');
+    await makeRoom('left', pod.a, 'c-left');
+    expect(await names()).toHaveLength(7);
+    await makeRoom('new', pod.a, 'c-left');
+    expect(await names()).toEqual(['c-far', 'c-live', 'c-theirs', 'e-live', 'e-theirs']);
+    expect(told.swept?.map(({ name }) => name).sort()).toEqual(['c-left']);
+    expect(told.failures).toEqual([]);
   });
 
   test('does nothing once it is stopped', async () => {

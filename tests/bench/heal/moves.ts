@@ -56,7 +56,8 @@ export function follow({ lab }: Mesh, wire: LabWire): Followed {
     const one = send(current).finally(() => under.delete(one));
     under.add(one);
   }, EVERY_MS);
-  const watched = watch();
+  // One that ends before it is told to has failed.
+  const watched = watch().catch(() => undefined);
   return {
     answer: async (passes) => {
       const since = performance.now();
@@ -65,7 +66,6 @@ export function follow({ lab }: Mesh, wire: LabWire): Followed {
         if (sentAt >= since && passes(address)) resolve(performance.now() - since);
       };
       const late = setTimeout(() => resolve(Infinity), PATIENCE_MS);
-      // A watch that ends before has failed.
       const ms = await Promise.race([promise, watched.then(() => Infinity)]);
       clearTimeout(late);
       return ms;
@@ -73,7 +73,7 @@ export function follow({ lab }: Mesh, wire: LabWire): Followed {
     stop: async () => {
       watching.abort();
       clearInterval(timer);
-      await watched.catch(() => undefined);
+      await watched;
       await Promise.all(under);
       return counted;
     },
