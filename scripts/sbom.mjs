@@ -49,7 +49,7 @@ function npmBom(program) {
   return JSON.parse(stdout);
 }
 
-/** Does nothing while all it depends on is as it was the last time. `packages`: a Debian status file's text. @throws Error */
+/** Writes nothing while all it depends on is as it was the last time. `packages`: a Debian status file's text. @throws Error */
 export function writeSboms({ packages = '', node = process.version } = {}) {
   const made = ['pnpm-lock.yaml', 'package.json', 'scripts/sbom.mjs'];
   const hash = createHash('sha256').update(`${node}\n${packages}\n`);
@@ -57,7 +57,10 @@ export function writeSboms({ packages = '', node = process.version } = {}) {
   const current = hash.digest('hex');
   const files = SERVICES.map((name) => join(dist, name, 'sbom.cdx.json'));
   const known = existsSync(stamp) && readFileSync(stamp, 'utf8') === current;
-  if (known && files.every((file) => existsSync(file))) return;
+  if (known && files.every((file) => existsSync(file))) {
+    console.log('sbom: dist/*/sbom.cdx.json are up to date');
+    return;
+  }
   const shared = [nodeComponent(node), ...debianComponents(packages)];
   for (const [i, name] of SERVICES.entries()) {
     const bom = npmBom(name);
