@@ -3,6 +3,7 @@ export type { Census, CountedLink } from './census.ts';
 export { PlanError } from './check.ts';
 export { createDatapath, type Datapath, type DatapathOptions } from './datapath.ts';
 export { DatapathError } from './error.ts';
+export { createJoints, type Joints } from './joints.ts';
 export {
   type End,
   endsOf,
@@ -18,6 +19,7 @@ export {
 } from './plan.ts';
 export { planFrom, vxlanMtu } from './plan-from.ts';
 export type { Ensured } from './reconcile.ts';
+export { macFor } from './segment-name.ts';
 export type { Disturbance } from './watch.ts';
 export {
   createWireguard,

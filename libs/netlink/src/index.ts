@@ -21,6 +21,7 @@ export { withGenetlink } from './generic.ts';
 export { formatMac, macBytes } from './mac.ts';
 export type { Request } from './message.ts';
 export {
+  fdbDelete,
   type KnownNeighbour,
   listNeighbours,
   type Neighbour,

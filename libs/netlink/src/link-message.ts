@@ -10,6 +10,7 @@ export const RTM_DELLINK = 17;
 export const RTM_GETLINK = 18;
 const RTM_SETLINK = 19;
 const IFF_UP = 1;
+const IFF_NOARP = 0x80;
 const IFF_PROMISC = 0x100;
 export const IFLA = {
   address: 1,
@@ -76,6 +77,8 @@ export interface LinkChange {
   readonly up?: boolean;
   /** Whether frames for other stations are taken in. */
   readonly promisc?: boolean;
+  /** Whether it answers who asks for a link-layer address; false is silent about all addresses of its namespace. */
+  readonly arp?: boolean;
   /** Index of the bridge to join; 0 leaves it. */
   readonly master?: number;
   /** Open descriptor of the namespace to move to; a name set with it counts there. Nothing else may be: it comes first. */
@@ -160,10 +163,11 @@ export const vlanProbe = (): Request =>
 
 /** `ip link set dev NAME ...` */
 export function linkSet(device: Device, change: LinkChange): Request {
-  const { name, alias, mtu, mac, group, up, promisc, master, netns, addrGenMode } = change;
+  const { name, alias, mtu, mac, group, up, promisc, arp, master, netns, addrGenMode } = change;
   const flag = (wanted: boolean | undefined, bit: number): [number, number] =>
     wanted === undefined ? [0, 0] : [wanted ? bit : 0, bit];
-  const flags = [flag(up, IFF_UP), flag(promisc, IFF_PROMISC)];
+  const noArp = arp === undefined ? undefined : !arp;
+  const flags = [flag(up, IFF_UP), flag(promisc, IFF_PROMISC), flag(noArp, IFF_NOARP)];
   const body = Buffer.concat([
     ifinfo(
       deviceIndex(device),

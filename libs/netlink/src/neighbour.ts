@@ -11,6 +11,8 @@ import { AF_INET, AF_INET6 } from './sys.ts';
 const RTM_NEWNEIGH = 28;
 const RTM_DELNEIGH = 29;
 const RTM_GETNEIGH = 30;
+const AF_BRIDGE = 7;
+const NTF_MASTER = 0x04;
 const NDA = { dst: 1, lladdr: 2, ifindex: 8, protocol: 12 } as const;
 const NUD = { reachable: 0x02, permanent: 0x80 } as const;
 
@@ -54,6 +56,18 @@ export const neighbourDelete = (device: Device, to: Address): Request => ({
   ignore: ['ENOENT', 'ENODEV', 'ESRCH'],
 });
 
+/** `bridge fdb delete MAC dev NAME master`: its bridge forgets that it lives there. One that it does not know is fine. */
+export const fdbDelete = (device: Device, mac: string): Request => ({
+  type: RTM_DELNEIGH,
+  flags: 0,
+  body: Buffer.concat([
+    header(AF_BRIDGE, deviceIndex(device), 0, NTF_MASTER),
+    attribute(NDA.lladdr, macBytes(mac)),
+  ]),
+  words: `bridge fdb delete ${mac} dev ${deviceName(device)} master`,
+  ignore: ['ENOENT', 'ENODEV'],
+});
+
 /** `ip neigh show dev NAME`, those with a link-layer address. @throws NetlinkError */
 export function listNeighbours(rtnetlink: Rtnetlink, index: number): KnownNeighbour[] {
   const body = Buffer.concat([header(0, 0, 0), u32(NDA.ifindex, index)]);
@@ -85,10 +99,11 @@ function readNeighbour(body: Buffer): KnownNeighbour | undefined {
 }
 
 /** struct ndmsg */
-function header(family: number, index: number, state: number): Buffer {
+function header(family: number, index: number, state: number, flags = 0): Buffer {
   const buffer = Buffer.alloc(12);
   buffer.writeUInt8(family, 0);
   buffer.writeInt32LE(index, 4);
   buffer.writeUInt16LE(state, 8);
+  buffer.writeUInt8(flags, 10);
   return buffer;
 }

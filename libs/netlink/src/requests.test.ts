@@ -5,7 +5,7 @@ import { decodeLink } from './link.ts';
 import { linkDeleteGroup, linkSet, vethAdd, vxlanAdd } from './link-message.ts';
 import { macBytes } from './mac.ts';
 import type { Request } from './message.ts';
-import { decodeNeighbour, neighbourReplace } from './neighbour.ts';
+import { decodeNeighbour, fdbDelete, neighbourReplace } from './neighbour.ts';
 import { parseNetns } from './netns-find.ts';
 import { RTPROT_NSM } from './protocol.ts';
 import { decodeRoute, routeDelete, routeReplace } from './route.ts';
@@ -49,6 +49,15 @@ describe('requests', () => {
     });
     expect(via.body.toString('hex')).toBe(
       '02000000' + 'fe040001' + '04000000' + '0800040005000000' + '080005000a000001',
+    );
+  });
+
+  test('what a bridge forgets, and a link that is silent about addresses: the layout of rtnetlink(7)', () => {
+    expect(fdbDelete(5, '02:00:00:00:00:0a').body.toString('hex')).toBe(
+      '07000000' + '05000000' + '00000400' + '0a000200' + '02000000000a' + '0000',
+    );
+    expect(linkSet(5, { arp: false }).body.toString('hex')).toBe(
+      '00000000' + '05000000' + '80000000' + '80000000',
     );
   });
 

@@ -16,6 +16,8 @@ import {
 } from './index.ts';
 import { close } from './sys.ts';
 
+export { nftDropTcp } from './testing-nft.ts';
+
 /** Two network namespaces by their paths, in a folder for more of them. */
 export interface TwoNamespaces {
   directory: string;
