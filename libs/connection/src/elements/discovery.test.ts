@@ -146,6 +146,15 @@ describe('round-robin', () => {
     expect(chosen).toEqual(['a', 'b', 'c', 'a']);
   });
 
+  test('a connection keeps the one it has, whatever others are given', async () => {
+    const element = roundRobin(clock);
+    const { scope } = callOf();
+    const ask = async (more = {}) =>
+      (await passedOn(element, callOf({ networkService: 'svc' }, { candidates: three, ...more })))
+        .target?.name;
+    expect([await ask({ scope }), await ask(), await ask({ scope })]).toEqual(['a', 'b', 'a']);
+  });
+
   test('asks the next one when one refuses, and tells all reasons when all do', async () => {
     const tried: string[] = [];
     const refusing = (...names: string[]): ConnectionElement => ({

@@ -1,4 +1,4 @@
-import type { Clock } from '@nsm/chain';
+import { slot, type Clock } from '@nsm/chain';
 import { NsmError } from '@nsm/rpc';
 import type { ConnectionElement } from '../call.ts';
 import { withConnection } from '../call.ts';
@@ -7,9 +7,13 @@ import { tryEach } from '../try-each.ts';
 /** How long who could not be reached is asked after the others, in ms: the registry may name a dead one for a minute. */
 const SHUN_MS = 10_000;
 
+/** Who was chosen. */
+const chosen = slot<string>('round-robin');
+
 /**
  * Takes the candidates in turn, starting one further for each new choice; one that refuses is followed by the next. Who could not be
- * reached a moment ago comes last: a machine that has vanished costs each request the time to find out.
+ * reached a moment ago comes last: a machine that has vanished costs each request the time to find out. A connection keeps whom it has where its
+ * caller does not say: one that passes on has forgotten it when it comes back.
  */
 export const roundRobin = (clock: Pick<Clock, 'now'>): ConnectionElement => {
   const starts = new Map<string, number>();
@@ -27,7 +31,12 @@ export const roundRobin = (clock: Pick<Clock, 'now'>): ConnectionElement => {
       const service = call.connection.networkService;
       const start = candidates.length > 1 ? (starts.get(service) ?? 0) % candidates.length : 0;
       if (candidates.length > 1) starts.set(service, start + 1);
-      const inTurn = [...candidates.slice(start), ...candidates.slice(0, start)];
+      const turned = [...candidates.slice(start), ...candidates.slice(0, start)];
+      const held = call.scope.get(chosen);
+      const inTurn = [
+        ...turned.filter(({ name }) => name === held),
+        ...turned.filter(({ name }) => name !== held),
+      ];
       const last = inTurn.filter(({ name, url }) => shuns(name) || shuns(url));
       return tryEach(
         [...inTurn.filter((candidate) => !last.includes(candidate)), ...last],
@@ -40,6 +49,7 @@ export const roundRobin = (clock: Pick<Clock, 'now'>): ConnectionElement => {
             });
             shunned.delete(url);
             shunned.delete(name);
+            call.scope.keep(chosen, name);
             return answer;
           } catch (thrown) {
             const { code, hop } = NsmError.from(thrown);
