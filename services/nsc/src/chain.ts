@@ -4,6 +4,7 @@ import {
   followNextHop,
   lifecycle,
   ownNamespace,
+  toManager,
   updatePath,
   updateToken,
   type ConnectionElement,
@@ -39,8 +40,3 @@ export const nscChain = (d: NscDeps): ConnectionElement =>
     followNextHop(d.peers), // hears what becomes of it there
     connect({ ...d, namespaces: ownNamespace(d.netns) }), // holds "close at the manager" with the answer it got
   );
-
-const toManager = (url: string): ConnectionElement => ({
-  name: 'to-manager',
-  run: (call, next) => next({ ...call, target: { name: 'nsmgr', url } }),
-});

@@ -44,6 +44,10 @@ export const settings = {
   NSM_SERVICE_NAMES: list({ help: 'the network services to offer' }),
   NSM_PAYLOAD: choice({ fallback: 'ETHERNET', help: 'payload of the services' }, 'ETHERNET', 'IP'),
   NSM_LABELS: map({ fallback: '', help: 'labels of the endpoint, for every service' }),
+  NSM_PASS_THROUGH: flag({
+    fallback: 'false',
+    help: 'go on to the next endpoint of the service that NSM_LABELS lead to, and give no addresses',
+  }),
   NSM_CIDR_PREFIX: prefixGroups,
   NSM_IPAM_POLICY: choice(
     {

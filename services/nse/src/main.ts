@@ -1,4 +1,5 @@
 import { ownNetns } from '@nsm/connection';
+import { createJoints, type Joints } from '@nsm/datapath';
 import { createPrefixPool } from '@nsm/ip';
 import {
   logUndoFailure,
@@ -6,6 +7,7 @@ import {
   reportOutcome,
   reportRegistration,
   tellConnections,
+  type Logger,
 } from '@nsm/service';
 import { addressesInUse } from './addresses-in-use.ts';
 import { settings } from './config.ts';
@@ -39,6 +41,7 @@ await main('nse', settings, async (config, runtime) => {
     offers: config.NSM_SERVICE_NAMES,
     payload: config.NSM_PAYLOAD,
     labels: config.NSM_LABELS,
+    joints: config.NSM_PASS_THROUGH ? ownJoints(log) : undefined,
     registerServices: config.NSM_REGISTER_SERVICE,
     unregister: config.NSM_UNREGISTER_ITSELF,
     onUndoFailure: logUndoFailure(log),
@@ -51,3 +54,17 @@ await main('nse', settings, async (config, runtime) => {
   runtime.onStop('registration', () => nse.stop());
   await nse.register(listener?.url ?? config.NSM_LISTEN_ON);
 });
+
+function ownJoints(log: Logger): Joints {
+  try {
+    return createJoints({
+      onFault: (name, error) =>
+        log.error({ interface: name, error: String(error) }, 'an interface cannot be joined'),
+    });
+  } catch (cause) {
+    throw new Error(
+      `NSM_PASS_THROUGH needs CAP_NET_ADMIN in the endpoint's network namespace, and a kernel with bridges: ${String(cause)}`,
+      { cause },
+    );
+  }
+}

@@ -9,6 +9,13 @@ test('the chain of an endpoint, in order', () => {
   );
 });
 
+test('the chain of one that passes on, in order', () => {
+  const { name } = nseChain({ name: 'nse', onward: {} } as NseDeps);
+  expect(name).toMatchInlineSnapshot(
+    `"validate > update-path > update-token > authorize > lifecycle > expire > send-netns > mechanisms > join-wires > same-macs > pass-through > translate > as-client > update-path > update-token > lifecycle > to-manager > follow-next-hop > connect"`,
+  );
+});
+
 describe('NSM_CIDR_PREFIX', () => {
   test.each([
     ['172.16.0.0/24', [['172.16.0.0/24']]],

@@ -7,16 +7,18 @@ import {
   type OnUndoFailure,
   type Outcome,
 } from '@nsm/connection';
+import type { Joints } from '@nsm/datapath';
 import { quarantined, reserved, type ReservedOptions } from '@nsm/ip';
 import { NetworkService, NetworkServiceEndpoint } from '@nsm/proto';
 import { keepRegistered, registryClient, type Keeper, type KeepOptions } from '@nsm/registry';
 import type { Service, Transport } from '@nsm/rpc';
 import { nseChain, type NseDeps } from './chain.ts';
+import { createOnward } from './onward.ts';
 
 /** How long addresses of a connection that ended are given to nobody else, in ms. */
 const QUARANTINE_MS = 60_000;
 
-export interface NseOptions extends Omit<NseDeps, 'connections'> {
+export interface NseOptions extends Omit<NseDeps, 'connections' | 'onward'> {
   readonly transport: Transport;
   /** What wires of an earlier process have, and for how many ms they may come back for it. @default nothing */
   readonly inUse?: Omit<ReservedOptions, 'now'>;
@@ -26,6 +28,8 @@ export interface NseOptions extends Omit<NseDeps, 'connections'> {
   readonly offers: readonly string[];
   readonly payload: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Go on to another endpoint of the service, as `labels` lead, and join the wires by these. @default connections end here */
+  readonly joints?: Joints | undefined;
   /** Register the services too. */
   readonly registerServices: boolean;
   /** Unregister the endpoint when stopped. */
@@ -62,6 +66,8 @@ export function createNse(options: NseOptions): Nse {
     onRegistration,
   } = options;
   const connections = createConnections(options.onUndoFailure);
+  const { joints } = options;
+  const onward = joints && createOnward({ ...options, joints }, connections);
   const now = (): number => clock.now();
   const { inUse = { addresses: [], ms: 0 } } = options;
   const pools = options.pools.map((pool) =>
@@ -75,7 +81,7 @@ export function createNse(options: NseOptions): Nse {
     connections,
     services: serveConnections({
       ...options,
-      chain: nseChain({ ...options, connections, pools }),
+      chain: nseChain({ ...options, connections, pools, onward }),
       connections,
       now,
     }),
@@ -103,6 +109,8 @@ export function createNse(options: NseOptions): Nse {
       await Promise.all(services.map((keeper) => keeper.stop({ unregister: false })));
       await endpoint?.stop({ unregister: options.unregister });
       await connections.idle();
+      onward?.peers.close();
+      joints?.close();
     },
   };
 
