@@ -12,7 +12,7 @@ import { pathOf } from './path.ts';
 export type NetnsProof = 'descriptor' | 'lookup';
 
 /** How long a descriptor may come after its message, in ms; it rides on a later write of the same connection. */
-const LATE_MS = 1_000;
+const LATE_MS = 800;
 /** <linux/magic.h> NSFS_MAGIC */
 const NSFS = 0x6e73_6673n;
 

@@ -3,7 +3,7 @@ import type { Descriptors } from './descriptors.ts';
 import { NsmError } from './error.ts';
 
 /** How long a descriptor may come after the message that names its file, in ms. */
-const LATE_MS = 1_000;
+const LATE_MS = 800;
 
 /** Whether a URL names a socket file that goes as a descriptor. */
 export const isPassed = (url: string): boolean => url.startsWith('inode://');

@@ -6,6 +6,7 @@ export { checkIdentity, identitySettings, openIdentity } from './identity.ts';
 export { createLogger } from './log.ts';
 export type { Logger } from './log.ts';
 export { main } from './main.ts';
+export { createObserver } from './observer.ts';
 export type { Observer } from './observer.ts';
 export type { Runtime } from './run.ts';
 export {
