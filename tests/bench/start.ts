@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { bundledPrograms } from '@nsm/lab';
+import { childrenCpuMs } from './lib/process.ts';
 import { median, table } from './lib/stats.ts';
 
 const [programs = 50, rounds = 5] = process.argv.slice(2).map(Number);
@@ -16,18 +17,29 @@ const kinds: readonly [string, readonly string[]][] = [
   ['the client, asked for its version', [...flags, '--version']],
 ];
 
-/** Starts all at once and waits until the last has ended; how long that takes, in ms. */
-async function together(args: readonly string[]): Promise<number> {
-  const started = performance.now();
-  const children = Array.from({ length: programs }, () => spawn(node, args, { stdio: 'ignore' }));
+/** As a lab starts its processes: without what this shell has set for Node. */
+const env = { PATH: process.env['PATH'] ?? '' };
+
+/** Starts all at once and waits until the last has ended; how long that takes, and the processor time of each, in ms. */
+async function together(args: readonly string[]): Promise<{ ms: number; cpu: number }> {
+  const [started, used] = [performance.now(), childrenCpuMs()];
+  const children = Array.from({ length: programs }, () =>
+    spawn(node, args, { env, stdio: 'ignore' }),
+  );
   await Promise.all(children.map((child) => once(child, 'exit')));
-  return performance.now() - started;
+  return { ms: performance.now() - started, cpu: (childrenCpuMs() - used) / programs };
 }
 
-const rows: [string, number][] = [];
+const rows: [string, number, number][] = [];
 for (const [name, args] of kinds) {
-  const times: number[] = [];
-  for (let i = 0; i < rounds; i += 1) times.push(await together(args));
-  rows.push([name, median(times)]);
+  const runs: Awaited<ReturnType<typeof together>>[] = [];
+  for (let i = 0; i < rounds; i += 1) runs.push(await together(args));
+  rows.push([name, median(runs.map(({ ms }) => ms)), median(runs.map(({ cpu }) => cpu))]);
 }
-console.log(table(`${programs} programs started at once`, ['program', 'all have ended, ms'], rows));
+console.log(
+  table(
+    `${programs} programs started at once`,
+    ['program', 'all have ended, ms', 'processor time of each, ms'],
+    rows,
+  ),
+);

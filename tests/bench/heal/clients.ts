@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { eventually } from '../../worlds/world.ts';
+import { cpuMs } from '../lib/process.ts';
+import { sum } from '../lib/stats.ts';
 import { allUp, counting, LEASE, residueLeft, type Mesh } from './mesh.ts';
 import { wireTo } from './moves.ts';
 import type { Scenario } from './scenario.ts';
@@ -25,6 +27,22 @@ function successes({ lab }: Mesh, client: string): number {
   return readFileSync(log, 'utf8').match(/"msg":"(connected|refreshed|healed)"/g)?.length ?? 0;
 }
 
+/** CPU of the processes beside those of these names, in ms. */
+const cpuOfOthers = ({ lab }: Mesh, names: readonly string[]): number =>
+  sum(
+    lab
+      .processes()
+      .flatMap(({ name, pid, alive }) => (alive && !names.includes(name) ? [cpuMs(pid)] : [])),
+  );
+
+/** What the time goes into: clients are processes that have just been started. */
+function tellCpu(mesh: Mesh, names: readonly string[], before: number): void {
+  const others = cpuOfOthers(mesh, names) - before;
+  const clients = mesh.lab.processes().filter(({ name }) => names.includes(name));
+  const each = sum(clients.map(({ pid }) => cpuMs(pid))) / clients.length;
+  process.stderr.write(`… processor time: ${each} ms of each client, ${others} ms of all others\n`);
+}
+
 const herd: Scenario = {
   name: `${AT_ONCE} clients of one node killed and started at once`,
   until: 'all wires up',
@@ -38,6 +56,7 @@ const herd: Scenario = {
       async () => {
         const waiting = new Map(names.map((name) => [name, successes(mesh, name)]));
         await Promise.all(names.map((name) => mesh.kill(name)));
+        const before = cpuOfOthers(mesh, names);
         const started = performance.now();
         const starting = Promise.all(names.map((name) => mesh.start(name)));
         // Each finds the wire of its earlier process and refreshes it, or makes one anew. Looking takes time from them.
@@ -53,6 +72,7 @@ const herd: Scenario = {
         );
         const took = performance.now() - started;
         await starting;
+        tellCpu(mesh, names, before);
         return took;
       },
     );

@@ -3,12 +3,22 @@ import { readFileSync } from 'node:fs';
 /** USER_HZ: the unit of CPU times in /proc (proc(5)). */
 const TICK_MS = 10;
 
-/** CPU a process has used, user and system, in ms. */
-export function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+/** The fields of /proc/PID/stat from the third on (proc(5)). */
+const statOf = (pid: number): string[] =>
+  readFileSync(`/proc/${pid}/stat`, 'utf8')
     .replace(/^.*\) /, '')
     .split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+
+/** CPU a process has used, user and system, in ms. */
+export function cpuMs(pid: number): number {
+  const [user, system] = statOf(pid).slice(11, 13);
+  return (Number(user) + Number(system)) * TICK_MS;
+}
+
+/** CPU that those children of this process have used that have ended, in ms. */
+export function childrenCpuMs(): number {
+  const [user, system] = statOf(process.pid).slice(13, 15);
+  return (Number(user) + Number(system)) * TICK_MS;
 }
 
 /** Resident memory of a process, in MiB. */
