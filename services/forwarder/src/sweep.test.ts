@@ -52,7 +52,7 @@ async function start() {
       await body(held.has(id) ? ({} as Parameters<typeof body>[0]) : undefined);
     },
   };
-  const { makeRoom, stop } = await startSweep({
+  const leftovers = await startSweep({
     owner: 'fwd',
     claimMs: CLAIM_MS,
     clock,
@@ -63,7 +63,7 @@ async function start() {
     onOver: () => undefined,
   });
   const names = async () => (await datapath.census()).links.map(({ name }) => name).sort();
-  return { datapath, clock, held, told, makeRoom, stop, names };
+  return { datapath, clock, held, told, leftovers, names };
 }
 
 describe('the sweep', () => {
@@ -111,25 +111,26 @@ describe('the sweep', () => {
   });
 
   test('makes room for who asks for the name of what nobody who lives has claimed, and for nobody else', async () => {
-    const { clock, held, told, names, makeRoom } = await start();
+    const { clock, held, told, names, leftovers } = await start();
     held.add('live');
-    await makeRoom('new', pod.a, 'c-left');
+    await leftovers.makeRoom('new', pod.a, 'c-left');
     expect(await names()).toContain('c-left');
     await clock.advance(5_000);
-    for (const name of ['c-live', 'c-theirs', 'c-new']) await makeRoom('new', pod.a, name);
-    await makeRoom('new', pod.b, 'c-left');
-    await makeRoom('left', pod.a, 'c-left');
+    for (const name of ['c-live', 'c-theirs', 'c-new'])
+      await leftovers.makeRoom('new', pod.a, name);
+    await leftovers.makeRoom('new', pod.b, 'c-left');
+    await leftovers.makeRoom('left', pod.a, 'c-left');
     expect(await names()).toHaveLength(7);
-    await makeRoom('new', pod.a, 'c-left');
+    await leftovers.makeRoom('new', pod.a, 'c-left');
     expect(await names()).toEqual(['c-far', 'c-live', 'c-theirs', 'e-live', 'e-theirs']);
     expect(told.swept?.map(({ name }) => name).sort()).toEqual(['c-left']);
     expect(told.failures).toEqual([]);
   });
 
   test('does nothing once it is stopped', async () => {
-    const { clock, stop, names } = await start();
+    const { clock, leftovers, names } = await start();
     const before = await names();
-    stop();
+    leftovers.stop();
     await clock.advance(CLAIM_MS);
     expect(await names()).toEqual(before);
   });

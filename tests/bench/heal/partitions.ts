@@ -15,12 +15,12 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 function history(mesh: Mesh, node: string) {
   const leave = new AbortController();
   const endpoints: WatchEvent<NetworkServiceEndpoint>[] = [];
-  const services = new Set<string>();
+  const services: string[] = [];
   const client = registryAt(mesh, mesh.lab.plan.managerUrls[node] ?? '');
   const both = Promise.all([
     client.endpoints.follow({}, leave.signal, (event) => endpoints.push(event)),
     client.services.follow({}, leave.signal, (event) => {
-      if (event.type === 'put') services.add(event.entry.name);
+      if (event.type === 'put') services.push(event.entry.name);
     }),
   ]);
   return {
@@ -74,7 +74,7 @@ const partition = (
       together(mesh);
       const started = performance.now();
       await eventually(
-        async () => watchers.every(({ services }) => services.has(change)),
+        async () => watchers.every(({ services }) => services.includes(change)),
         (all) => all,
         30_000,
         10,
@@ -84,8 +84,11 @@ const partition = (
     // What comes late comes within the time of a few refreshes of the watch.
     await pause(1_000);
     await Promise.all(watchers.map(({ stop }) => stop()));
-    const [fault] = watchers.flatMap(({ endpoints }) => faultOf(endpoints, there) ?? []);
-    return { ms, others, residue: 0, ...(fault !== undefined && { fault }) };
+    const [fault] = watchers.flatMap(({ endpoints, services }) => {
+      const times = services.filter((name) => name === change).length;
+      return times === 1 ? (faultOf(endpoints, there) ?? []) : [`told ${times} times`];
+    });
+    return { ms, others, residue: 0, fault };
   },
 });
 
