@@ -60,6 +60,19 @@ test('a local wire has both ends on its node', () => {
   ]);
 });
 
+test('an endpoint that passes on is where the wire of the client ends', () => {
+  const through = hops('alice', 'n1', 'f1', 'wall', 'wall-client', 'n1', 'f1', 'n2', 'f2', 'shop');
+  const at = (index: number, networkServiceEndpointName: string) =>
+    Connection.fromPartial({
+      ...near,
+      networkServiceEndpointName,
+      path: { index, pathSegments: through },
+    });
+  expect(wiresFrom({ n1: [at(5, 'shop'), at(1, 'wall')], n2: [at(7, 'shop')] })).toMatchObject([
+    { endpoint: 'wall', node: 'n1', endpointNode: 'n1', mechanism: 'kernel' },
+  ]);
+});
+
 test('what the forwarder of the client has counted is turned to the view of the client', () => {
   const [alice, manager, forwarder, endpoint] = hops('alice', 'n1', 'f1', 'shop');
   const metrics = {

@@ -38,17 +38,20 @@ interface Traffic {
 
 /** What the managers of a mesh know, put together to one entry per wire. Keys are names of nodes. */
 export function wiresFrom(connections: Readonly<Record<string, readonly Connection[]>>): Wire[] {
-  const wires = new Map<string, { near?: Sighting; far?: Sighting }>();
+  const wires = new Map<string, Sighting[]>();
   for (const [node, list] of Object.entries(connections))
     for (const connection of list) {
       const [first] = connection.path?.pathSegments ?? [];
       const id = JSON.stringify([first?.name, first?.id, connection.networkService]);
-      // The manager next to the client is the second hop of a path; the one next to a remote endpoint is the fourth.
-      const side = connection.path?.index === 1 ? 'near' : 'far';
-      wires.set(id, { ...wires.get(id), [side]: { node, connection } });
+      wires.set(id, [...(wires.get(id) ?? []), { node, connection }]);
     }
   return [...wires.values()]
-    .flatMap(({ near, far }) => {
+    .flatMap((sightings) => {
+      // The manager next to the client is the second hop of a path.
+      const near = sightings.find(({ connection }) => connection.path?.index === 1);
+      const others = sightings.filter((sighting) => sighting !== near);
+      // Others may be behind the endpoint, where it passes on.
+      const far = near ? others.find((other) => sameEndpoint(other, near)) : others[0];
       const seen = near ?? far;
       return seen === undefined ? [] : [wireOf(seen, near, far)];
     })
@@ -61,6 +64,9 @@ interface Sighting {
   readonly connection: Connection;
 }
 
+const sameEndpoint = ({ connection: one }: Sighting, { connection: another }: Sighting): boolean =>
+  one.networkServiceEndpointName === another.networkServiceEndpointName;
+
 function wireOf(
   { connection }: Sighting,
   near: Sighting | undefined,
@@ -68,7 +74,7 @@ function wireOf(
 ): Wire {
   const segments = connection.path?.pathSegments ?? [];
   const [first] = segments;
-  const local = segments.length <= 4;
+  const local = segments[3]?.name === connection.networkServiceEndpointName;
   const ip = connection.context?.ipContext;
   return {
     client: first?.name ?? '',
