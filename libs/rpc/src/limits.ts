@@ -57,14 +57,9 @@ export type LimitName = (typeof limitNames)[number];
 /** Told of each time that one was reached. `peer`: the SPIFFE id, where it is known. */
 export type OnLimit = (limit: LimitName, peer: string | undefined) => void;
 
-/** Whoever is silent for this long is asked for a sign of life, and is given as long again, in ms. */
-const SILENCE_MS = 30_000;
-
 /** The limits that the gRPC library keeps by itself. */
 export const serverOptions = ({ messageBytes, callsPerConnection, idleMs }: Limits) => ({
   'grpc.max_receive_message_length': messageBytes,
   'grpc.max_concurrent_streams': callsPerConnection,
   'grpc.max_connection_idle_ms': idleMs,
-  'grpc.keepalive_time_ms': SILENCE_MS,
-  'grpc.keepalive_timeout_ms': SILENCE_MS,
 });

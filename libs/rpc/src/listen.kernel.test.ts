@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -41,6 +41,25 @@ test('a name is listened to on each of its addresses that the machine has, on on
     const deadline = Date.now() + 20_000;
     expect((await client.request(request, { deadline })).id).toBe(host);
   }
+  await listener.close(0);
+});
+
+test('a connection over TCP that is silent is asked for a sign of life', async () => {
+  const listener = await listen('tcp://127.0.0.1:0');
+  const port = Number(listener.url.split(':').at(-1));
+  const socket = createConnection(port, '127.0.0.1');
+  const local = port.toString(16).toUpperCase().padStart(4, '0');
+  // The server's end of it: established (01), with a timer of kind 02, proc_net_tcp of the kernel's documentation.
+  const isAsked = (): boolean =>
+    readFileSync('/proc/net/tcp', 'utf8')
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/))
+      .some(
+        ([, own, , state, , timer]) =>
+          own === `0100007F:${local}` && state === '01' && timer?.startsWith('02:') === true,
+      );
+  while (!isAsked()) await new Promise((resolve) => setTimeout(resolve, 10));
+  socket.destroy();
   await listener.close(0);
 });
 

@@ -15,6 +15,12 @@ import type { SecureServer } from './tls-server.ts';
 import { takeOver } from './unix-stream.ts';
 import { prepareSocket, targetOf } from './url.ts';
 
+/**
+ * The machine at the other end of a TCP connection that is silent for this long is asked for a sign of life, in ms; after ten questions
+ * of a second each it is gone. The library's own pings would cut what it is asked to close once its streams have ended.
+ */
+const SILENCE_MS = 30_000;
+
 /** Where a server listens. */
 export interface Listening {
   /** A port 0 has become the real one. */
@@ -44,8 +50,13 @@ export async function listen(
   const socket = await prepareSocket(url, mode);
   const streams = new Set<Duplex>();
   const accept = accepting(server, streams, { secure, gate, unix });
-  // Nothing may be read of a unix socket before its stream does: any other read loses descriptors.
-  const options = { pauseOnConnect: unix, noDelay: !unix };
+  const options = {
+    // Nothing may be read of a unix socket before its stream does: any other read loses descriptors.
+    pauseOnConnect: unix,
+    noDelay: !unix,
+    keepAlive: !unix,
+    keepAliveInitialDelay: SILENCE_MS,
+  };
   const { listeners, port } = await bindAll(await addressesOf(target), () =>
     createServer(options, accept),
   );
