@@ -12,6 +12,8 @@ export interface Accepted {
   calls: number;
   /** When the last one ended, in ms of `performance.now`. */
   restingSince: number;
+  /** How many were taken back before their message had come, less those that time has made good, and when that was reckoned. */
+  readonly takenBack: { count: number; at: number };
 }
 
 const KNOWN = Symbol('accepted');

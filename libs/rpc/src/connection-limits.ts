@@ -24,6 +24,7 @@ export function createConnectionLimits(limits: Limits, onLimit: OnLimit): Connec
         refusal: undefined,
         calls: 0,
         restingSince: performance.now(),
+        takenBack: { count: 0, at: performance.now() },
       };
       mark(stream, accepted);
       // The library closes what is idle, and tells nobody.

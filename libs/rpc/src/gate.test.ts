@@ -88,6 +88,32 @@ describe('a server', () => {
     session.destroy();
   });
 
+  test('cuts a connection that takes back its calls before it has said what they are, and no other one', async () => {
+    const client = await serve({ takenBack: 10 });
+    const session = connect('http://s', {
+      createConnection: () => createConnection(`${folder}/s.sock`),
+    });
+    session.on('error', () => undefined);
+    await new Promise((resolve) => session.once('connect', resolve));
+    const closed = new Promise((resolve) => session.once('close', resolve));
+    const takeBack = (): Promise<unknown> => {
+      const call = session.request({
+        ':method': 'POST',
+        ':path': `/${NetworkServiceDefinition.fullName}/Request`,
+        'content-type': 'application/grpc',
+        te: 'trailers',
+      });
+      call.on('error', () => undefined).close(constants.NGHTTP2_CANCEL);
+      return new Promise((resolve) => call.once('close', resolve));
+    };
+    for (let n = 0; n < 10; n += 1) await takeBack();
+    expect((await client.request(requestOf('a'))).id).toBe('a');
+    expect([session.closed, reached]).toEqual([false, []]);
+    await Promise.all([takeBack(), takeBack(), closed]);
+    expect(reached).toEqual(['taken-back']);
+    expect((await client.request(requestOf('b'))).id).toBe('b');
+  });
+
   test('closes a connection without calls', async () => {
     await serve({ idleMs: 50 });
     const session = connect('http://s', {

@@ -1,11 +1,13 @@
 import { Metadata, ServerInterceptingCall, status, type ServerInterceptor } from '@grpc/grpc-js';
-import { acceptedOf, streamOf } from './accepted.ts';
+import { acceptedOf, streamOf, type Accepted } from './accepted.ts';
 import { createConnectionLimits, type ConnectionLimits } from './connection-limits.ts';
 import { counted, type Enter } from './counted.ts';
 import { NsmError } from './error.ts';
 import { defaultLimits, spread, type LimitName, type Limits, type OnLimit } from './limits.ts';
 import type { Handler, Service } from './transport.ts';
 
+/** How many calls that were taken back a connection may add each second; as Node has it of its larger number. */
+const MADE_GOOD_PER_S = 33;
 /** Bytes that HPACK counts for a header besides its text (RFC 7541, section 4.1). */
 const HEADER_BYTES = 32;
 
@@ -87,7 +89,10 @@ const streaming = (handler: Handler, enter: Enter, onLimit: OnLimit): Handler =>
 const intercept =
   (limits: Limits, onLimit: OnLimit): ServerInterceptor =>
   (_method, call) => {
+    /** Its message has come, or it is refused before that. */
+    let begun = false;
     const refuse = (limit: LimitName, details: string): void => {
+      begun = true;
       onLimit(limit, undefined);
       call.sendStatus({ code: status.RESOURCE_EXHAUSTED, details, metadata: new Metadata() });
     };
@@ -98,7 +103,9 @@ const intercept =
         onLimit('message', undefined);
       send(sent);
     };
-    countCall(call);
+    countCall(call, (connection) => {
+      if (!begun) takenBack(connection, limits, onLimit);
+    });
     let waiting: NodeJS.Timeout | undefined;
     return new ServerInterceptingCall(call, {
       start: (next) =>
@@ -119,6 +126,7 @@ const intercept =
           },
           onReceiveMessage: (message, done) => {
             clearTimeout(waiting);
+            begun = true;
             done(message);
           },
           onCancel: () => clearTimeout(waiting),
@@ -130,8 +138,8 @@ const intercept =
     });
   };
 
-/** A connection with a call is not idle. */
-function countCall(call: object): void {
+/** A connection with a call is not idle. `onEnd` is told of the connection when the call has ended, whichever end has done it. */
+function countCall(call: object, onEnd: (connection: Accepted) => void): void {
   const stream = streamOf({ call });
   const session = stream?.session;
   const accepted = session && acceptedOf(session as Parameters<typeof acceptedOf>[0]);
@@ -140,7 +148,18 @@ function countCall(call: object): void {
   stream.once('close', () => {
     accepted.calls -= 1;
     accepted.restingSince = performance.now();
+    onEnd(accepted);
   });
+}
+
+/** Cuts a connection that takes back too much of what it has begun to ask: that costs it less than us. */
+function takenBack({ takenBack: seen, stream }: Accepted, limits: Limits, onLimit: OnLimit): void {
+  const now = performance.now();
+  const madeGood = ((now - seen.at) / 1_000) * MADE_GOOD_PER_S;
+  Object.assign(seen, { count: Math.max(0, seen.count - madeGood) + 1, at: now });
+  if (seen.count <= limits.takenBack || stream.destroyed) return;
+  onLimit('taken-back', undefined);
+  stream.destroy();
 }
 
 function sizeOf(metadata: Metadata): number {

@@ -10,6 +10,8 @@ export interface Limits {
   readonly streamsPerIdentity: number;
   /** Calls and streams on one connection; a client waits with more. */
   readonly callsPerConnection: number;
+  /** Calls of one connection that are taken back at once before their message has come. */
+  readonly takenBack: number;
   /** Connections of one identity. */
   readonly connectionsPerIdentity: number;
   /** TLS handshakes that are under way on one listener. */
@@ -29,6 +31,7 @@ export const defaultLimits: Limits = {
   pendingPerIdentity: 4_096,
   streamsPerIdentity: 1_024,
   callsPerConnection: 1_024,
+  takenBack: 100,
   connectionsPerIdentity: 1_024,
   halfOpen: 256,
   halfOpenMs: 10_000,
@@ -52,6 +55,7 @@ export const limitNames = [
   'half-open',
   'idle',
   'unread',
+  'taken-back',
 ] as const;
 export type LimitName = (typeof limitNames)[number];
 /** Told of each time that one was reached. `peer`: the SPIFFE id, where it is known. */

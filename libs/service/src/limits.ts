@@ -28,6 +28,10 @@ export const limitSettings = {
     defaultLimits.callsPerConnection,
     'calls and streams on one connection',
   ),
+  NSM_MAX_TAKEN_BACK: whole(
+    defaultLimits.takenBack,
+    'calls of one connection that are taken back at once before their message has come',
+  ),
   NSM_MAX_CONNECTIONS_PER_IDENTITY: whole(
     defaultLimits.connectionsPerIdentity,
     'connections of one identity',
@@ -56,6 +60,7 @@ export const limitsFrom = (config: Values<typeof limitSettings>): Limits => ({
   pendingPerIdentity: config.NSM_MAX_PENDING_PER_IDENTITY,
   streamsPerIdentity: config.NSM_MAX_STREAMS_PER_IDENTITY,
   callsPerConnection: config.NSM_MAX_CALLS_PER_CONNECTION,
+  takenBack: config.NSM_MAX_TAKEN_BACK,
   connectionsPerIdentity: config.NSM_MAX_CONNECTIONS_PER_IDENTITY,
   halfOpen: config.NSM_MAX_HALF_OPEN,
   halfOpenMs: config.NSM_HALF_OPEN_LIMIT,
