@@ -1,5 +1,5 @@
 // What slow and greedy peers of a manager cost an honest client: its Requests with and without them, in turn, and the memory of the
-// manager. Run it with: npm run bench -- greedy
+// manager. Run it with: npm run bench -- greedy [KIND]
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -87,6 +87,7 @@ try {
     await unmake(world, 'n1', [await make(world, 'n1', 'a', 'near', next++)]);
   const rows: (string | number)[][] = [];
   for (const [kind, what] of Object.entries(kinds)) {
+    if ((process.argv[2] ?? kind) !== kind) continue;
     process.stderr.write(`… ${what}\n`);
     const ways = [
       () => honest(ROUND_MS),
