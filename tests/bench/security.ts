@@ -1,4 +1,5 @@
-// What identities, tokens and policies cost: the same wires in a mesh with them and in one without, in turn. Run it with:
+// What identities, tokens and policies cost: the same wires in a mesh with them, in one where every hop verifies all others
+// (NSM_POLICY_SET=closed), and in one without, in turn. Run it with:
 // npm run bench -- security
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -84,12 +85,12 @@ async function inTurn(worlds: readonly World[], service: string): Promise<Sample
 }
 
 async function meshes(): Promise<void> {
-  const [secure, insecure] = [
+  const worlds = [
     await startNetns(topology('bsec', false)),
+    await startNetns(topology('bclo', false), { closed: true }),
     await startNetns(topology('bins', true)),
   ];
   try {
-    const worlds = [secure, insecure];
     for (const world of worlds) await world.connected('a');
     const rows: (string | number)[][] = [];
     for (const [service, kind] of [
@@ -97,46 +98,37 @@ async function meshes(): Promise<void> {
       ['far', 'remote'],
     ] as const) {
       progress(`${kind} wires`);
-      const [proven, open] = await inTurn(worlds, service);
+      const samples = await inTurn(worlds, service);
       for (const what of ['make', 'refresh'] as const) {
-        const [a, b] = [proven![what], open![what]];
         const name = `${kind}: ${what === 'make' ? 'new wire' : 'refresh'}`;
-        rows.push(
-          [`${name}, p50`, median(a), median(b), median(a) / median(b)],
-          [
-            `${name}, p99`,
-            percentile(a, 0.99),
-            percentile(b, 0.99),
-            percentile(a, 0.99) / percentile(b, 0.99),
-          ],
-          [
-            `${name}, CPU of all processes`,
-            proven!.cpu[what],
-            open!.cpu[what],
-            proven!.cpu[what] / open!.cpu[what],
-          ],
-        );
+        const row = (of: string, measured: (one: Samples) => number): void => {
+          const [strict = NaN, closed = NaN, open = NaN] = samples.map(measured);
+          rows.push([`${name}, ${of}`, strict, closed, open, strict / open, closed / open]);
+        };
+        row('p50', (one) => median(one[what]));
+        row('p99', (one) => percentile(one[what], 0.99));
+        row('CPU of all processes', (one) => one.cpu[what]);
       }
     }
     say(
       table(
         'Request to usable interface, in ms: mutual TLS, tokens and policies against a mesh without, in turn',
-        ['', 'secure', 'insecure', 'ratio'],
+        ['', 'secure', 'closed', 'insecure', 'secure / insecure', 'closed / insecure'],
         rows,
       ),
     );
     const rss = (world: World): Map<string, number> =>
       new Map(world.lab.processes().map(({ name, pid }) => [name, rssMiB(pid)]));
-    const [of, without] = [rss(secure), rss(insecure)];
+    const [of, closed, without] = worlds.map(rss);
     say(
       table(
         'Memory after that, in MiB of RSS',
-        ['process', 'secure', 'insecure'],
-        [...without].map(([name, mib]) => [name, of.get(name) ?? 0, mib]),
+        ['process', 'secure', 'closed', 'insecure'],
+        [...without!].map(([name, mib]) => [name, of!.get(name) ?? 0, closed!.get(name) ?? 0, mib]),
       ),
     );
   } finally {
-    await Promise.all([secure.stop(), insecure.stop()]);
+    await Promise.all(worlds.map(({ stop }) => stop()));
   }
 }
 

@@ -16,7 +16,13 @@ interface LogLine {
 /** Real processes, real sockets, real packets: the lab of the command line. */
 export const startNetns = async (
   topology: string,
-  { tokenLifetime, requestTimeout }: WorldOptions = {},
+  {
+    tokenLifetime,
+    requestTimeout,
+    closed = false,
+  }: WorldOptions & {
+    /** Every token carries its certificates. @default false */ readonly closed?: boolean;
+  } = {},
 ): Promise<World & { readonly lab: Lab }> => {
   const stateRoot = mkdtempSync(join(tmpdir(), 'nsm-'));
   const removeRoot = (): void => rmSync(stateRoot, { recursive: true, force: true });
@@ -24,6 +30,7 @@ export const startNetns = async (
     places: { stateRoot, netnsFolder: join(stateRoot, 'netns') },
     maxTokenLifetime: tokenLifetime,
     requestTimeout,
+    env: () => (closed ? { NSM_POLICY_SET: 'closed' } : {}),
   }).catch((err: unknown) => {
     removeRoot();
     throw err;
@@ -53,7 +60,7 @@ export const startNetns = async (
     heals: async (client) => logOf(lab, client).filter(({ msg }) => msg === 'healed').length,
     manager: (node) => dialer.client(NetworkServiceDefinition, lab.plan.managerUrls[node] ?? ''),
     tokens: identity
-      ? svidTokens(identity, 600_000, systemClock)
+      ? svidTokens(identity, 600_000, systemClock, { certificates: closed })
       : insecureTokens('direct', 600_000, systemClock),
     netns: (pod) => {
       const { dev, ino } = statSync(lab.netns(pod), { bigint: true });
