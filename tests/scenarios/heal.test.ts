@@ -67,7 +67,7 @@ describe.each(worlds)('lost paths, in %s', (_name, start) => {
 
 describe.each(worlds)('all who know a wire, in %s', (_name, start) => {
   test('a client, its manager and its forwarder are killed together and come back: wires again, and none twice', async () => {
-    const w = await start(twoNodes('allk', CLIENTS), { tokenLifetime: '20s' });
+    const w = await start(twoNodes('allk', CLIENTS), { tokenLifetime: '30s' });
     try {
       await w.connected('a');
       for (const process of ['a', 'nsmgr-n1', 'forwarder-n1']) await w.kill(process);
@@ -76,11 +76,11 @@ describe.each(worlds)('all who know a wire, in %s', (_name, start) => {
       await eventually(
         w.wires,
         (wires) => wires.filter(({ state, node }) => state === 'up' && node === 'n1').length === 2,
-        15_000,
+        25_000,
       );
       expect(await w.links('a')).toHaveLength(2);
       const ends = async () => [...(await w.links('nse-near')), ...(await w.links('nse-far'))];
-      await eventually(ends, (links) => links.length === 2, 30_000);
+      await eventually(ends, (links) => links.length === 2, 45_000);
     } finally {
       await w.stop();
     }
