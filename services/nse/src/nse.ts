@@ -1,4 +1,4 @@
-import type { Trace } from '@nsm/chain';
+import { pause, type Trace } from '@nsm/chain';
 import {
   askForRefresh,
   createConnections,
@@ -11,12 +11,14 @@ import type { Joints } from '@nsm/datapath';
 import { quarantined, reserved, type ReservedOptions } from '@nsm/ip';
 import { NetworkService, NetworkServiceEndpoint } from '@nsm/proto';
 import { keepRegistered, registryClient, type Keeper, type KeepOptions } from '@nsm/registry';
-import type { Service, Transport } from '@nsm/rpc';
+import { NsmError, type Service, type Transport } from '@nsm/rpc';
 import { nseChain, type NseDeps } from './chain.ts';
 import { createOnward } from './onward.ts';
 
 /** How long addresses of a connection that ended are given to nobody else, in ms. */
 const QUARANTINE_MS = 60_000;
+/** Between two attempts to ask a manager that cannot be reached, in ms. */
+const RETRY_MS = 200;
 
 export interface NseOptions extends Omit<NseDeps, 'connections' | 'onward'> {
   readonly transport: Transport;
@@ -75,6 +77,7 @@ export function createNse(options: NseOptions): Nse {
   );
   const registry = registryClient(transport, managerUrl, { tokens, policies, clock, random });
   const keep = { clock, random, onAttempt: onRegistration };
+  const stopping = new AbortController();
   const services: Keeper<NetworkService>[] = [];
   let endpoint: Keeper<NetworkServiceEndpoint> | undefined;
   return {
@@ -105,6 +108,7 @@ export function createNse(options: NseOptions): Nse {
     },
     askForRefresh: () => askForRefresh(connections),
     stop: async () => {
+      stopping.abort(new NsmError('cancelled', 'the endpoint stops'));
       // Services outlive their endpoints; others may offer them.
       await Promise.all(services.map((keeper) => keeper.stop({ unregister: false })));
       await endpoint?.stop({ unregister: options.unregister });
@@ -117,7 +121,7 @@ export function createNse(options: NseOptions): Nse {
   /** A service that is there with rules or another payload is somebody else's, and left as it is (contract 6.6). */
   async function registerServices(): Promise<void> {
     for (const offer of offers) {
-      const there = await registry.services.findFirst({ name: offer });
+      const there = await found(offer);
       if (there && (there.matches.length > 0 || there.payload !== payload)) continue;
       const keeper = keepRegistered(
         registry.services,
@@ -127,5 +131,18 @@ export function createNse(options: NseOptions): Nse {
       services.push(keeper);
       await keeper.ready;
     }
+  }
+  /** Asks until there is an answer: an endpoint may start before its manager. */
+  async function found(offer: string): Promise<NetworkService | undefined> {
+    const { signal } = stopping;
+    for (;;)
+      try {
+        return await registry.services.findFirst({ name: offer }, { signal });
+      } catch (thrown) {
+        const error = NsmError.from(thrown);
+        if (!error.retry || signal.aborted) throw error;
+        onRegistration?.(error);
+        await pause(clock, RETRY_MS, signal);
+      }
   }
 }

@@ -183,7 +183,7 @@ export async function startForwarder(
   return { url, datapath, vnis: used };
 }
 
-/** An endpoint that is not registered. */
+/** An endpoint that is not registered, unless it is to do that itself at the registry. */
 export async function startNse(
   stage: Stage,
   {
@@ -193,7 +193,9 @@ export async function startNse(
     url = stage.unix(name),
     inUse = [],
     policyRoutes = () => [],
+    registers = false,
   }: {
+    readonly registers?: boolean;
     /** What wires of an earlier process have. */
     readonly inUse?: readonly string[];
     readonly policyRoutes?: () => readonly PolicyRoute[];
@@ -219,11 +221,13 @@ export async function startNse(
     offers: ['svc'],
     payload: 'IP',
     labels: {},
-    registerServices: false,
+    registerServices: registers,
     unregister: false,
   });
   await stage.serve(url, name, nse.services);
   stage.onEnd(() => nse.stop());
+  // Who stops it before it is registered need not hear.
+  if (registers) nse.register(url).catch(() => undefined);
   return url;
 }
 

@@ -7,6 +7,7 @@ import {
   registryAs,
   REGISTRY,
   serviceOf,
+  startNse,
   startRegistry,
   type TestRegistry,
 } from './parts.ts';
@@ -219,6 +220,17 @@ describe('a registry', () => {
     expect(entry.pathIds).toEqual(['spiffe://insecure/me', 'spiffe://insecure/registry']);
     expect(path).toMatchObject({ index: 0 });
   });
+});
+
+test('an endpoint that starts before the registry is there is registered as soon as it is', async () => {
+  await registry.stop();
+  await startNse(stage, { registers: true });
+  await stage.clock.advance(1_000);
+  registry = await startRegistry(stage);
+  const next = watching({ name: 'S' });
+  const first = next();
+  await stage.clock.advance(1_000);
+  expect((await first).entry.networkServiceNames).toEqual(['svc']);
 });
 
 /** Headers with a token of this lifetime, for calls without a deadline. */
