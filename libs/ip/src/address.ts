@@ -25,9 +25,13 @@ export function parseAddress(text: string): Address {
 
 /** The canonical text: dotted decimal, or RFC 5952 (lower case, the first longest run of zeros as `::`). */
 export function formatAddress({ family, value }: Address): string {
-  if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 0xffn).join('.');
+  if (family === 4) {
+    const bits = Number(value);
+    return `${bits >>> 24}.${(bits >>> 16) & 255}.${(bits >>> 8) & 255}.${bits & 255}`;
+  }
+  const digits = hexOf({ family, value });
   const groups = Array.from({ length: 8 }, (_, i) =>
-    Number((value >> BigInt(112 - 16 * i)) & 0xffffn),
+    Number.parseInt(digits.slice(4 * i, 4 * i + 4), 16),
   );
   const gap = longestZeros(groups);
   const hex = (part: number[]): string => part.map((group) => group.toString(16)).join(':');
@@ -36,18 +40,13 @@ export function formatAddress({ family, value }: Address): string {
 }
 
 /** The 4 or 16 bytes of an address in network order. */
-export function addressBytes({ family, value }: Address): Uint8Array {
-  const bytes = new Uint8Array(addressBits(family) / 8);
-  for (let i = bytes.length - 1, rest = value; i >= 0; i -= 1, rest >>= 8n)
-    bytes[i] = Number(rest & 0xffn);
-  return bytes;
-}
+export const addressBytes = (address: Address): Uint8Array => Buffer.from(hexOf(address), 'hex');
 
 /** The address in 4 or 16 bytes in network order. Unlike text, mapped IPv4 stays IPv6 here. @throws Error for any other length. */
 export function addressFromBytes(bytes: Uint8Array): Address {
   if (bytes.length !== 4 && bytes.length !== 16)
     throw new Error(`not the bytes of an IP address: ${bytes.length} of them`);
-  const value = bytes.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+  const value = BigInt(`0x${Buffer.from(bytes).toString('hex')}`);
   return { family: bytes.length === 4 ? 4 : 6, value };
 }
 
@@ -59,10 +58,13 @@ export function compareAddresses(a: Address, b: Address): number {
 
 function parse4(text: string): bigint | undefined {
   const octets = text.split('.');
-  if (octets.length !== 4 || !octets.every((octet) => /^(0|[1-9][0-9]{0,2})$/.test(octet)))
-    return undefined;
-  if (octets.some((octet) => Number(octet) > 255)) return undefined;
-  return octets.reduce((sum, octet) => (sum << 8n) | BigInt(octet), 0n);
+  if (octets.length !== 4) return undefined;
+  let value = 0;
+  for (const octet of octets) {
+    if (!/^(?:0|[1-9][0-9]{0,2})$/.test(octet) || Number(octet) > 255) return undefined;
+    value = 256 * value + Number(octet);
+  }
+  return BigInt(value);
 }
 
 function parse6(text: string): bigint | undefined {
@@ -73,22 +75,27 @@ function parse6(text: string): bigint | undefined {
   if (tail === undefined) return head.length === 8 ? join(head) : undefined;
   // "::" stands for at least one group (RFC 4291 2.2).
   const zeros = 8 - head.length - tail.length;
-  return zeros < 1 ? undefined : join([...head, ...new Array<bigint>(zeros).fill(0n), ...tail]);
+  return zeros < 1 ? undefined : join([...head, ...new Array<string>(zeros).fill('0000'), ...tail]);
 }
 
-/** `dotted`: the half may end in an IPv4 address. */
-function groupsOf(half: string, dotted: boolean): bigint[] | undefined {
+/** The four digits of each group. `dotted`: the half may end in an IPv4 address. */
+function groupsOf(half: string, dotted: boolean): string[] | undefined {
   if (half === '') return [];
   const parts = half.split(':');
   const four = dotted && parts.at(-1)?.includes('.') === true ? parse4(parts.pop() ?? '') : null;
   if (four === undefined || !parts.every((part) => /^[0-9a-fA-F]{1,4}$/.test(part)))
     return undefined;
-  const groups = parts.map((part) => BigInt(`0x${part}`));
-  return four === null ? groups : [...groups, four >> 16n, four & 0xffffn];
+  const groups = parts.map((part) => part.padStart(4, '0'));
+  if (four === null) return groups;
+  const digits = hexOf({ family: 4, value: four });
+  return [...groups, digits.slice(0, 4), digits.slice(4)];
 }
 
-const join = (groups: readonly bigint[]): bigint =>
-  groups.reduce((sum, group) => (sum << 16n) | group, 0n);
+/** One conversion of all digits: arithmetic on bigints makes a new one at each step. */
+const join = (groups: readonly string[]): bigint => BigInt(`0x${groups.join('')}`);
+
+const hexOf = ({ family, value }: Address): string =>
+  value.toString(16).padStart(addressBits(family) / 4, '0');
 
 function longestZeros(groups: readonly number[]): { start: number; length: number } {
   let best = { start: 0, length: 0 };

@@ -17,22 +17,24 @@ export interface Prefix extends Address {
  * @throws Error with the offending text.
  */
 export function parsePrefix(text: string): Prefix {
-  const refuse = (cause?: unknown): never => {
-    throw new Error(`not an IP prefix: ${JSON.stringify(text)}`, { cause });
-  };
-  const [address, digits, ...rest] = text.split('/');
-  if (address === undefined || digits === undefined || rest.length > 0) return refuse();
-  if (!/^(0|[1-9][0-9]{0,2})$/.test(digits)) return refuse();
+  const slash = text.indexOf('/');
+  const digits = text.slice(slash + 1);
+  if (slash < 0 || !LENGTH.test(digits)) throw notAPrefix(text);
   let parsed: Address;
   try {
-    parsed = parseAddress(address);
+    parsed = parseAddress(text.slice(0, slash));
   } catch (error) {
-    return refuse(error);
+    throw notAPrefix(text, error);
   }
-  const length = Number(digits) - (parsed.family === 4 && address.includes(':') ? 96 : 0);
-  if (length < 0 || length > addressBits(parsed.family)) return refuse();
-  return { ...parsed, length };
+  const { family, value } = parsed;
+  const length = Number(digits) - (family === 4 && text.includes(':') ? 96 : 0);
+  if (length < 0 || length > addressBits(family)) throw notAPrefix(text);
+  return { family, value, length };
 }
+
+const LENGTH = /^(?:0|[1-9][0-9]{0,2})$/;
+const notAPrefix = (text: string, cause?: unknown): Error =>
+  new Error(`not an IP prefix: ${JSON.stringify(text)}`, { cause });
 
 /** Canonical text `address/length`, host bits as they are. */
 export const formatPrefix = (prefix: Prefix): string => `${formatAddress(prefix)}/${prefix.length}`;
@@ -45,9 +47,10 @@ export const hostPrefix = ({ family, value }: Address): Prefix => ({
 });
 
 /** The prefix with its host bits cleared. */
-export const network = (prefix: Prefix): Prefix => ({
-  ...prefix,
-  value: prefix.value & ~hostMask(prefix),
+export const network = ({ family, value, length }: Prefix): Prefix => ({
+  family,
+  value: value & ~hostMask({ family, length }),
+  length,
 });
 
 /** The lowest address of a prefix. */
@@ -75,5 +78,5 @@ export const overlaps = (a: Prefix, b: Prefix): boolean =>
 export const comparePrefixes = (a: Prefix, b: Prefix): number =>
   compareAddresses(a, b) || a.length - b.length;
 
-const hostMask = ({ family, length }: Prefix): bigint =>
+const hostMask = ({ family, length }: Omit<Prefix, 'value'>): bigint =>
   (1n << BigInt(addressBits(family) - length)) - 1n;

@@ -1,5 +1,5 @@
 import { addressBits, addressBytes, addressFromBytes, formatPrefix, type Prefix } from '@nsm/ip';
-import { attribute, attributes, readU32, u32 } from './attribute.ts';
+import { attribute, attributes, readU32, u32, zeros } from './attribute.ts';
 import { type Device, deviceIndex, deviceName } from './device.ts';
 import { type Message, NLM_F_CREATE, NLM_F_REPLACE, reading, type Request } from './message.ts';
 import type { Rtnetlink } from './socket.ts';
@@ -27,7 +27,9 @@ export function addressReplace(device: Device, address: Prefix): Request {
     type: RTM_NEWADDR,
     flags: NLM_F_CREATE | NLM_F_REPLACE,
     body: Buffer.concat([encode(deviceIndex(device), address), ...nodad]),
-    words: `ip addr replace ${formatPrefix(address)} dev ${deviceName(device)}`,
+    get words() {
+      return `ip addr replace ${formatPrefix(address)} dev ${deviceName(device)}`;
+    },
   };
 }
 
@@ -36,7 +38,9 @@ export const addressDelete = (device: Device, address: Prefix): Request => ({
   type: RTM_DELADDR,
   flags: 0,
   body: encode(deviceIndex(device), address),
-  words: `ip addr delete ${formatPrefix(address)} dev ${deviceName(device)}`,
+  get words() {
+    return `ip addr delete ${formatPrefix(address)} dev ${deviceName(device)}`;
+  },
   ignore: ['EADDRNOTAVAIL', 'ENODEV'],
 });
 
@@ -76,7 +80,7 @@ const encode = (index: number, address: Prefix): Buffer => {
 
 /** struct ifaddrmsg */
 function header(family: number, length: number, index: number): Buffer {
-  const buffer = Buffer.alloc(8);
+  const buffer = zeros(8);
   buffer.writeUInt8(family, 0);
   buffer.writeUInt8(length, 1);
   buffer.writeUInt32LE(index, 4);

@@ -13,9 +13,15 @@ const HEADER = 4;
 const NLA_F_NESTED = 0x8000;
 const NLA_TYPE_MASK = 0x3fff;
 
+/**
+ * Zeros, out of Node's pool: a wire takes a hundred small buffers, and the memory of each would else be asked of the system and
+ * given back by the collector.
+ */
+export const zeros = (bytes: number): Buffer => Buffer.allocUnsafe(bytes).fill(0);
+
 /** An attribute with a ready payload. */
 export function attribute(type: number, payload: Uint8Array): Buffer {
-  const buffer = Buffer.alloc(align(HEADER + payload.length));
+  const buffer = zeros(align(HEADER + payload.length));
   buffer.writeUInt16LE(HEADER + payload.length, 0);
   buffer.writeUInt16LE(type, 2);
   buffer.set(payload, HEADER);
@@ -35,7 +41,7 @@ export const be16 = (type: number, value: number): Buffer =>
 
 /** An attribute of four bytes. */
 export function u32(type: number, value: number): Buffer {
-  const buffer = Buffer.alloc(HEADER + 4);
+  const buffer = Buffer.allocUnsafe(HEADER + 4);
   buffer.writeUInt16LE(HEADER + 4, 0);
   buffer.writeUInt16LE(type, 2);
   buffer.writeUInt32LE(value >>> 0, HEADER);
@@ -54,9 +60,8 @@ export const nest = (type: number, ...inner: readonly Buffer[]): Buffer =>
 export const attributes = (buffer: Buffer): Attributes => ({
   get: (wanted) => {
     let found: Buffer | undefined;
-    walk(buffer, (type, from, to) => {
-      if (type === wanted) found = buffer.subarray(from, to);
-    });
+    for (let at = 0; isAt(buffer, at); at += align(buffer.readUInt16LE(at)))
+      if (typeAt(buffer, at) === wanted) found = payloadAt(buffer, at);
     return found;
   },
 });
@@ -64,18 +69,20 @@ export const attributes = (buffer: Buffer): Attributes => ({
 /** All attributes of a run in their order, type and payload: a list has many of one type. */
 export function entries(buffer: Buffer): [number, Buffer][] {
   const found: [number, Buffer][] = [];
-  walk(buffer, (type, from, to) => found.push([type, buffer.subarray(from, to)]));
+  for (let at = 0; isAt(buffer, at); at += align(buffer.readUInt16LE(at)))
+    found.push([typeAt(buffer, at), payloadAt(buffer, at)]);
   return found;
 }
 
-function walk(buffer: Buffer, visit: (type: number, from: number, to: number) => void): void {
-  for (let at = 0; at + HEADER <= buffer.length;) {
-    const length = buffer.readUInt16LE(at);
-    if (length < HEADER || at + length > buffer.length) break;
-    visit(buffer.readUInt16LE(at + 2) & NLA_TYPE_MASK, at + HEADER, at + length);
-    at += align(length);
-  }
+function isAt(buffer: Buffer, at: number): boolean {
+  if (at + HEADER > buffer.length) return false;
+  const length = buffer.readUInt16LE(at);
+  return length >= HEADER && at + length <= buffer.length;
 }
+
+const typeAt = (buffer: Buffer, at: number): number => buffer.readUInt16LE(at + 2) & NLA_TYPE_MASK;
+const payloadAt = (buffer: Buffer, at: number): Buffer =>
+  buffer.subarray(at + HEADER, at + buffer.readUInt16LE(at));
 
 /** The text of an attribute up to its first NUL; undefined when it is absent. */
 export function readText(payload: Buffer | undefined): string | undefined {

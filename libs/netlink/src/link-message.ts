@@ -1,5 +1,5 @@
 import { type Address, addressBytes } from '@nsm/ip';
-import { attribute, be16, nest, text, u16, u32, u8 } from './attribute.ts';
+import { attribute, be16, nest, text, u16, u32, u8, zeros } from './attribute.ts';
 import { type Device, deviceIndex, deviceName } from './device.ts';
 import { macBytes } from './mac.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, type Request } from './message.ts';
@@ -164,36 +164,37 @@ export const vlanProbe = (): Request =>
 /** `ip link set dev NAME ...` */
 export function linkSet(device: Device, change: LinkChange): Request {
   const { name, alias, mtu, mac, group, up, promisc, arp, master, netns, addrGenMode } = change;
-  const flag = (wanted: boolean | undefined, bit: number): [number, number] =>
-    wanted === undefined ? [0, 0] : [wanted ? bit : 0, bit];
-  const noArp = arp === undefined ? undefined : !arp;
-  const flags = [flag(up, IFF_UP), flag(promisc, IFF_PROMISC), flag(noArp, IFF_NOARP)];
-  const body = Buffer.concat([
-    ifinfo(
-      deviceIndex(device),
-      flags.reduce((sum, [value]) => sum | value, 0),
-      flags.reduce((sum, [, mask]) => sum | mask, 0),
-    ),
-    ...optional(name, (value) => text(IFLA.ifname, value)),
-    // The kernel takes the alias by length; a closing NUL would become part of it.
-    ...optional(alias, (value) => attribute(IFLA.ifalias, Buffer.from(value))),
-    ...optional(mtu, (value) => u32(IFLA.mtu, value)),
-    ...optional(mac, (value) => attribute(IFLA.address, macBytes(value))),
-    ...optional(group, (value) => u32(IFLA.group, value)),
-    ...optional(master, (value) => u32(IFLA.master, value)),
-    ...optional(netns, (value) => u32(IFLA.netNsFd, value)),
-    ...optional(addrGenMode, (mode) =>
-      nest(IFLA.afSpec, nest(AF_INET6, u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE[mode]))),
-    ),
-  ]);
-  const words = Object.entries(change).map(([key, value]) =>
-    key === 'up' ? (value === true ? 'up' : 'down') : `${key} ${String(value)}`,
-  );
+  const flags =
+    (up === true ? IFF_UP : 0) |
+    (promisc === true ? IFF_PROMISC : 0) |
+    (arp === false ? IFF_NOARP : 0);
+  const mask =
+    (up === undefined ? 0 : IFF_UP) |
+    (promisc === undefined ? 0 : IFF_PROMISC) |
+    (arp === undefined ? 0 : IFF_NOARP);
+  const parts = [ifinfo(deviceIndex(device), flags, mask)];
+  if (name !== undefined) parts.push(text(IFLA.ifname, name));
+  // The kernel takes the alias by length; a closing NUL would become part of it.
+  if (alias !== undefined) parts.push(attribute(IFLA.ifalias, Buffer.from(alias)));
+  if (mtu !== undefined) parts.push(u32(IFLA.mtu, mtu));
+  if (mac !== undefined) parts.push(attribute(IFLA.address, macBytes(mac)));
+  if (group !== undefined) parts.push(u32(IFLA.group, group));
+  if (master !== undefined) parts.push(u32(IFLA.master, master));
+  if (netns !== undefined) parts.push(u32(IFLA.netNsFd, netns));
+  if (addrGenMode !== undefined) {
+    const mode = u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE[addrGenMode]);
+    parts.push(nest(IFLA.afSpec, nest(AF_INET6, mode)));
+  }
   return {
     type: RTM_SETLINK,
     flags: 0,
-    body,
-    words: `ip link set dev ${deviceName(device)} ${words.join(' ')}`,
+    body: Buffer.concat(parts),
+    get words() {
+      const set = Object.entries(change).map(([key, value]) =>
+        key === 'up' ? (value === true ? 'up' : 'down') : `${key} ${String(value)}`,
+      );
+      return `ip link set dev ${deviceName(device)} ${set.join(' ')}`;
+    },
   };
 }
 
@@ -221,11 +222,11 @@ export const linkDeleteGroup = (group: number, nsid?: number): Request => ({
 /** A number that is nobody's any more is refused with EINVAL. */
 const UNKNOWN = ['ENODEV', 'EINVAL'];
 const target = (nsid: number | undefined): Buffer[] =>
-  optional(nsid, (value) => u32(IFLA.targetNetnsid, value));
+  nsid === undefined ? [] : [u32(IFLA.targetNetnsid, nsid)];
 
 /** struct ifinfomsg */
 export function ifinfo(index: number, flags: number, change: number): Buffer {
-  const header = Buffer.alloc(16);
+  const header = zeros(16);
   header.writeInt32LE(index, 4);
   header.writeUInt32LE(flags, 8);
   header.writeUInt32LE(change, 12);
@@ -236,18 +237,17 @@ const add = (link: NewLink, info: Buffer, words: string): Request => ({
   type: RTM_NEWLINK,
   flags: NLM_F_CREATE | NLM_F_EXCL,
   body: Buffer.concat([newLink(link), info]),
-  words: `ip link add ${link.name} ${words}`,
+  get words() {
+    return `ip link add ${link.name} ${words}`;
+  },
 });
 
-const newLink = ({ name, index, mtu, mac, group, netns, up }: NewLink): Buffer =>
-  Buffer.concat([
-    ifinfo(index ?? 0, up === true ? IFF_UP : 0, up === true ? IFF_UP : 0),
-    text(IFLA.ifname, name),
-    ...optional(mtu, (value) => u32(IFLA.mtu, value)),
-    ...optional(mac, (value) => attribute(IFLA.address, macBytes(value))),
-    ...optional(group, (value) => u32(IFLA.group, value)),
-    ...optional(netns, (value) => u32(IFLA.netNsFd, value)),
-  ]);
-
-const optional = <T>(value: T | undefined, encode: (value: T) => Buffer): Buffer[] =>
-  value === undefined ? [] : [encode(value)];
+function newLink({ name, index, mtu, mac, group, netns, up }: NewLink): Buffer {
+  const flags = up === true ? IFF_UP : 0;
+  const parts = [ifinfo(index ?? 0, flags, flags), text(IFLA.ifname, name)];
+  if (mtu !== undefined) parts.push(u32(IFLA.mtu, mtu));
+  if (mac !== undefined) parts.push(attribute(IFLA.address, macBytes(mac)));
+  if (group !== undefined) parts.push(u32(IFLA.group, group));
+  if (netns !== undefined) parts.push(u32(IFLA.netNsFd, netns));
+  return Buffer.concat(parts);
+}

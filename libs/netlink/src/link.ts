@@ -75,8 +75,15 @@ export function getLink(
     ...(name ? [text(IFLA.ifname, by)] : []),
     ...(nsid === undefined ? [] : [u32(IFLA.targetNetnsid, nsid)]),
   ]);
-  const words = `ip link show dev ${name ? by : `if${by}`}`;
-  const message = rtnetlink.get({ type: RTM_GETLINK, flags: 0, body, words, ignore: ['ENODEV'] });
+  const message = rtnetlink.get({
+    type: RTM_GETLINK,
+    flags: 0,
+    body,
+    get words() {
+      return `ip link show dev ${name ? by : `if${by}`}`;
+    },
+    ignore: ['ENODEV'],
+  });
   if (message === undefined) return undefined;
   const link = decodeLink(message);
   return counters ? { ...link, counters: decodeCounters(message) } : link;

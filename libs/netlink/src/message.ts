@@ -1,4 +1,4 @@
-import { align, attributes, readText } from './attribute.ts';
+import { align, attributes, readText, zeros } from './attribute.ts';
 
 /** <linux/netlink.h> */
 export const NLM_F_REQUEST = 0x1;
@@ -24,6 +24,7 @@ export interface Request {
   readonly type: number;
   readonly flags: number;
   readonly body: Buffer;
+  /** A getter where many are made, as only an error reads them. */
   readonly words: string;
   readonly ignore?: readonly string[];
 }
@@ -62,7 +63,7 @@ export function reading<T>(message: Message, read: (body: Buffer) => T): T {
 
 /** One nlmsghdr with its body, padded. */
 export function encodeMessage({ type, flags, seq, body }: Message): Buffer {
-  const buffer = Buffer.alloc(align(HEADER + body.length));
+  const buffer = zeros(align(HEADER + body.length));
   buffer.writeUInt32LE(HEADER + body.length, 0);
   buffer.writeUInt16LE(type, 4);
   buffer.writeUInt16LE(flags, 6);

@@ -1,5 +1,5 @@
 import { type Address, addressBytes, addressFromBytes, formatAddress } from '@nsm/ip';
-import { attribute, attributes, u32, u8 } from './attribute.ts';
+import { attribute, attributes, u32, u8, zeros } from './attribute.ts';
 import { type Device, deviceIndex, deviceName } from './device.ts';
 import { formatMac, macBytes } from './mac.ts';
 import { type Message, NLM_F_CREATE, NLM_F_REPLACE, reading, type Request } from './message.ts';
@@ -41,7 +41,9 @@ export const neighbourReplace = (device: Device, { to, mac, state }: Neighbour):
     attribute(NDA.lladdr, macBytes(mac)),
     u8(NDA.protocol, RTPROT_NSM),
   ]),
-  words: `ip neigh replace ${formatAddress(to)} lladdr ${mac} dev ${deviceName(device)} nud ${state}`,
+  get words() {
+    return `ip neigh replace ${formatAddress(to)} lladdr ${mac} dev ${deviceName(device)} nud ${state}`;
+  },
 });
 
 /** `ip neigh delete TO dev NAME`. One that is gone already is fine. */
@@ -52,7 +54,9 @@ export const neighbourDelete = (device: Device, to: Address): Request => ({
     header(to.family === 4 ? AF_INET : AF_INET6, deviceIndex(device), 0),
     attribute(NDA.dst, addressBytes(to)),
   ]),
-  words: `ip neigh delete ${formatAddress(to)} dev ${deviceName(device)}`,
+  get words() {
+    return `ip neigh delete ${formatAddress(to)} dev ${deviceName(device)}`;
+  },
   ignore: ['ENOENT', 'ENODEV', 'ESRCH'],
 });
 
@@ -64,7 +68,9 @@ export const fdbDelete = (device: Device, mac: string): Request => ({
     header(AF_BRIDGE, deviceIndex(device), 0, NTF_MASTER),
     attribute(NDA.lladdr, macBytes(mac)),
   ]),
-  words: `bridge fdb delete ${mac} dev ${deviceName(device)} master`,
+  get words() {
+    return `bridge fdb delete ${mac} dev ${deviceName(device)} master`;
+  },
   ignore: ['ENOENT', 'ENODEV'],
 });
 
@@ -100,7 +106,7 @@ function readNeighbour(body: Buffer): KnownNeighbour | undefined {
 
 /** struct ndmsg */
 function header(family: number, index: number, state: number, flags = 0): Buffer {
-  const buffer = Buffer.alloc(12);
+  const buffer = zeros(12);
   buffer.writeUInt8(family, 0);
   buffer.writeInt32LE(index, 4);
   buffer.writeUInt16LE(state, 8);

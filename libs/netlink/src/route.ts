@@ -8,7 +8,7 @@ import {
   network,
   type Prefix,
 } from '@nsm/ip';
-import { attribute, attributes, readU32, u32 } from './attribute.ts';
+import { attribute, attributes, readU32, u32, zeros } from './attribute.ts';
 import { type Device, deviceIndex, deviceName } from './device.ts';
 import { type Message, NLM_F_CREATE, NLM_F_REPLACE, reading, type Request } from './message.ts';
 import type { Rtnetlink } from './socket.ts';
@@ -63,7 +63,9 @@ export const routeReplace = (device: Device, route: Route): Request => ({
   type: RTM_NEWROUTE,
   flags: NLM_F_CREATE | NLM_F_REPLACE,
   body: encode(deviceIndex(device), route, RTPROT_STATIC, SCOPE[route.scope ?? 'global']),
-  words: `ip route replace ${words(route)} dev ${deviceName(device)}`,
+  get words() {
+    return `ip route replace ${words(route)} dev ${deviceName(device)}`;
+  },
 });
 
 /** `ip route delete TO [via GATEWAY] dev NAME [table TABLE] proto static`: never one that the kernel made. One that is gone is fine. */
@@ -71,7 +73,9 @@ export const routeDelete = (device: Device, route: Route): Request => ({
   type: RTM_DELROUTE,
   flags: 0,
   body: encode(deviceIndex(device), route, RTPROT_STATIC, SCOPE.nowhere),
-  words: `ip route delete ${words(route)} dev ${deviceName(device)}`,
+  get words() {
+    return `ip route delete ${words(route)} dev ${deviceName(device)}`;
+  },
   ignore: ['ESRCH', 'ENODEV'],
 });
 
@@ -170,7 +174,7 @@ function encode(
 
 /** struct rtmsg */
 function header(family: number, length: number, table: number, flags = 0): Buffer {
-  const buffer = Buffer.alloc(12);
+  const buffer = zeros(12);
   buffer.writeUInt8(family, 0);
   buffer.writeUInt8(length, 1);
   buffer.writeUInt8(table, 4);

@@ -74,8 +74,8 @@ export function openNetlink(protocol: number, netns?: Netns): Rtnetlink {
   const fd = netns === undefined ? open() : inNetns(netns, open);
   let seq = 0;
 
-  const receive = (words: string): Message[] => {
-    const length = receiveInto(fd, words);
+  const receive = (request: Request): Message[] => {
+    const length = receiveInto(fd, request);
     return decodeMessages(Buffer.from(scratch.subarray(0, length)));
   };
   const sendAll = (requests: readonly Request[], flagsOf: (index: number) => number): number => {
@@ -92,7 +92,7 @@ export function openNetlink(protocol: number, netns?: Netns): Rtnetlink {
     const messages: Message[] = [];
     let interrupted = false;
     for (;;) {
-      for (const message of receive(request.words).filter((reply) => reply.seq === id)) {
+      for (const message of receive(request).filter((reply) => reply.seq === id)) {
         interrupted ||= (message.flags & NLM_F_DUMP_INTR) !== 0;
         const answer = decodeAnswer(message);
         if (answer !== undefined && answer.errno > 0) {
@@ -107,12 +107,13 @@ export function openNetlink(protocol: number, netns?: Netns): Rtnetlink {
 
   return {
     request: (requests) => {
-      if (requests.length === 0) return;
+      const final = requests.at(-1);
+      if (final === undefined) return;
       const first = sendAll(requests, (i) => (i === requests.length - 1 ? NLM_F_ACK : 0));
       const last = seq;
       let failure: NetlinkError | undefined;
       for (let done = false; !done;) {
-        for (const message of receive(requests.at(-1)?.words ?? '')) {
+        for (const message of receive(final)) {
           const request = requests[message.seq - first];
           const answer = decodeAnswer(message);
           if (request === undefined || answer === undefined) continue;
@@ -136,7 +137,7 @@ export function openNetlink(protocol: number, netns?: Netns): Rtnetlink {
     get: (request) => {
       const id = sendAll([request], () => 0);
       for (;;) {
-        for (const message of receive(request.words).filter((reply) => reply.seq === id)) {
+        for (const message of receive(request).filter((reply) => reply.seq === id)) {
           const answer = decodeAnswer(message);
           if (answer === undefined) return message;
           if (request.ignore?.includes(sys.codeOf(answer.errno)) === true) return undefined;
@@ -180,17 +181,17 @@ function timeval(seconds: number): Buffer {
   return buffer;
 }
 
-function receiveInto(fd: number, words: string): number {
+function receiveInto(fd: number, request: Request): number {
   for (;;) {
     try {
       const length = sys.receive(fd, scratch, sys.MSG_TRUNC);
       if (length > scratch.length)
-        throw new Error(`${words}: answer of ${length} bytes is larger than the buffer`);
+        throw new Error(`${request.words}: answer of ${length} bytes is larger than the buffer`);
       return length;
     } catch (error) {
       if (!(error instanceof sys.Errno)) throw error;
       if (error.code === 'EAGAIN')
-        throw new Error(`${words}: no answer from the kernel in ${RECEIVE_TIMEOUT_S} s`, {
+        throw new Error(`${request.words}: no answer from the kernel in ${RECEIVE_TIMEOUT_S} s`, {
           cause: error,
         });
       if (error.code !== 'EINTR') throw error;

@@ -203,6 +203,9 @@ export function watchReadable(fd: number, onReadable: () => void): { close(): vo
   return handle;
 }
 
+/** Filled and read within one call. */
+const int = Buffer.alloc(4);
+
 /** `setsockopt(2)` with an int, or with an encoded structure. */
 export function setSocketOption(
   fd: number,
@@ -210,9 +213,8 @@ export function setSocketOption(
   option: number,
   value: number | Buffer,
 ): void {
-  const data = typeof value === 'number' ? Buffer.alloc(4) : value;
-  if (typeof value === 'number')
-    new DataView(data.buffer, data.byteOffset).setInt32(0, value, true);
+  if (typeof value === 'number') int.writeInt32LE(value);
+  const data = typeof value === 'number' ? int : value;
   check('setsockopt', c.setsockopt(fd, level, option, data, data.length));
 }
 
