@@ -79,10 +79,11 @@ export function createDatapath({ node, reapers = 2, wireguard }: DatapathOptions
   let events: Events | undefined;
   return {
     ensure: async (plan, was) => {
-      // One that means the same was checked when it was new.
-      if (was === undefined || !samePlan(plan, was)) checkPlan(plan);
+      // One that means the same was checked when it was new. Whoever compares the two again shall see it at a glance.
+      const before = was !== undefined && samePlan(plan, was) ? plan : was;
+      if (before !== plan) checkPlan(plan);
       checked.add(plan);
-      const { nsids, ...ensured } = await wires.ensure(plan, was);
+      const { nsids, ...ensured } = await wires.ensure(plan, before);
       watch.expect(plan, nsids);
       return ensured;
     },

@@ -5,8 +5,10 @@ const REMEMBERED = 4096;
 export class Memory<V> extends Map<string, V> {
   override set(key: string, value: V): this {
     super.set(key, value);
-    const [oldest] = this.size > REMEMBERED ? this.keys() : [];
-    if (oldest !== undefined) this.delete(oldest);
+    if (this.size > REMEMBERED) {
+      const [oldest = key] = this.keys();
+      this.delete(oldest);
+    }
     return this;
   }
 }

@@ -158,5 +158,5 @@ export function sameWire(a: Plan, b: Plan): boolean {
       ...(link.kind === 'vxlan' ? [link.vni, link.local, link.remote, link.port] : []),
       ...(link.kind === 'vlan' ? [link.tag, link.carrier] : []),
     ]);
-  return identity(a) === identity(b);
+  return a === b || identity(a) === identity(b);
 }
