@@ -128,7 +128,10 @@ test('promtool finds nothing to say against any of the metrics', async () => {
     expect([name, promtool(['check', 'metrics'], await program.metrics())]).toEqual([name, '']);
 });
 
-test('promtool finds the alerts right, and that each fires when it should', () => {
+test('promtool finds the configuration and the alerts right, and that each fires when it should', () => {
+  expect(promtool(['check', 'config', join(root, 'monitoring/prometheus/prometheus.yml')])).toBe(
+    '',
+  );
   expect(promtool(['check', 'rules', alerts])).toBe('');
   expect(promtool(['test', 'rules', join(root, 'monitoring/prometheus/alerts.test.yaml')])).toBe(
     '',

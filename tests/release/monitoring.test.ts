@@ -101,3 +101,22 @@ test('each metric is explained in docs/telemetry.md', () => {
   const text = read('docs/telemetry.md');
   expect([...metrics.keys()].filter((name) => !text.includes(`\`${name}`))).toEqual([]);
 });
+
+test('the Prometheus of the compose file asks every process there that tells metrics', () => {
+  const { services } = parse(read('docker-compose.yml'), { merge: true }) as {
+    readonly services: Readonly<
+      Record<string, { environment?: Record<string, string>; network_mode?: string }>
+    >;
+  };
+  const told = Object.entries(services).flatMap(([name, { environment, network_mode: in_ }]) => {
+    const port = /:(\d+)$/.exec(environment?.['NSM_PROMETHEUS_LISTEN_ON'] ?? '')?.[1];
+    return port === undefined ? [] : [`${in_?.replace('service:', '') ?? name}:${port}`];
+  });
+  const { scrape_configs: jobs } = parse(read('monitoring/prometheus/prometheus.yml')) as {
+    readonly scrape_configs: readonly {
+      readonly static_configs: readonly { readonly targets: readonly string[] }[];
+    }[];
+  };
+  const asked = jobs.flatMap((job) => job.static_configs.flatMap(({ targets }) => targets));
+  expect(asked.toSorted()).toEqual(told.toSorted());
+});
