@@ -1,7 +1,10 @@
 import { pino, type Logger as PinoLogger } from 'pino';
 
 /** JSON lines. info: one line per outcome; debug: per element; error: somebody must act. */
-export type Logger = Pick<PinoLogger, 'trace' | 'debug' | 'info' | 'warn' | 'error'> & {
+export type Logger = Pick<
+  PinoLogger,
+  'trace' | 'debug' | 'info' | 'warn' | 'error' | 'isLevelEnabled'
+> & {
   child(fields: Record<string, unknown>): Logger;
   level: string;
 };

@@ -20,6 +20,5 @@ export function traceElements(log: Logger): Trace {
       log.debug({ element, ms, ownMs: ms - mine.below }, 'element');
     }
   };
-  return (element, body) =>
-    log.level === 'debug' || log.level === 'trace' ? timed(element, body) : body();
+  return (element, body) => (log.isLevelEnabled('debug') ? timed(element, body) : body());
 }
