@@ -17,7 +17,7 @@ COPY dist/ /out/
 FROM ${BUNDLES} AS bundles
 
 # What all have in common. The FFI library is loaded by whatever touches namespaces.
-FROM ${BASE_IMAGE} AS program
+FROM ${BASE_IMAGE} AS common
 ARG VERSION=unknown
 ARG COMMIT=unknown
 LABEL org.opencontainers.image.version="${VERSION}" \
@@ -28,6 +28,8 @@ ENV NODE_ENV=production
 COPY --from=bundles /out/node_modules/ /app/node_modules/
 # No program needs more than this, but for the forwarder. Sockets go to a volume that this user can write to.
 USER 65532:65532
+
+FROM common AS program
 # Each probe starts Node: a fifth of a second of a processor.
 HEALTHCHECK --interval=15s --timeout=6s --start-period=60s --retries=3 CMD ["node", "/app/main.mjs", "--probe"]
 ENTRYPOINT ["node", "/app/main.mjs"]
@@ -62,11 +64,10 @@ LABEL org.opencontainers.image.title="nsm endpoint"
 COPY --from=bundles /out/nse/ /app/
 
 # The command line: `docker run --rm IMAGE get connections --nsmgr URL`.
-FROM program AS nsm
+FROM common AS nsm
 LABEL org.opencontainers.image.title="nsm command line"
 COPY --from=bundles /out/nsm/ /app/nsm/
 COPY --from=bundles /out/bin/nsm /app/bin/nsm
 ENV PATH=/app/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-HEALTHCHECK NONE
 ENTRYPOINT ["nsm"]
 CMD ["--help"]
