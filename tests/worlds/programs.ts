@@ -153,6 +153,7 @@ export const programs: Readonly<Record<Exclude<Program, 'identity'>, Start>> = {
       managerUrl: config.NSM_CONNECT_TO,
       netns: mesh.netns(namespace),
       requests: config.NSM_NETWORK_SERVICES,
+      awarenessGroups: config.NSM_AWARENESS_GROUPS,
       requestTimeoutMs,
       liveness: config.NSM_LIVENESS_CHECK_ENABLED
         ? pingLiveness({

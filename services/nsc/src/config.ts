@@ -1,4 +1,4 @@
-import { parseRequestUrl } from '@nsm/connection';
+import { formatRequestUrl, parseRequestUrl } from '@nsm/connection';
 import { duration, flag, list, text, tokenLifetime, url, urls, type Setting } from '@nsm/service';
 
 const requests: Setting<readonly ReturnType<typeof parseRequestUrl>[]> = {
@@ -13,6 +13,21 @@ const requests: Setting<readonly ReturnType<typeof parseRequestUrl>[]> = {
       .filter((item) => item !== '');
     if (urls.length === 0) throw new Error('names nothing to connect to');
     return urls.map(parseRequestUrl);
+  },
+};
+
+/** `[url,url],[url]`. */
+const groups: Setting<readonly ReadonlySet<string>[]> = {
+  help: 'wires that may have the same addresses, which are kept apart otherwise: [kernel://a/nsm-1,kernel://b/nsm-2],[...]',
+  fallback: '',
+  form: 'groups of request URLs in brackets',
+  parse: (text) => {
+    if (!/^(\[[^\]]*\](,|$))*$/.test(text)) throw new Error('write it as [url,url],[url]');
+    const found = text.match(/[^[\]]+(?=\])/g) ?? [];
+    return found.map(
+      (group) =>
+        new Set(group.split(',').map((url) => formatRequestUrl(parseRequestUrl(url.trim())))),
+    );
   },
 };
 
@@ -42,4 +57,5 @@ export const settings = {
   }),
   NSM_MAX_TOKEN_LIFETIME: tokenLifetime,
   NSM_NETWORK_SERVICES: requests,
+  NSM_AWARENESS_GROUPS: groups,
 };

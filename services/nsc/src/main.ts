@@ -30,6 +30,7 @@ await main('nsc', settings, async (config, runtime) => {
     netns: await ownNetns(),
     liveness,
     requests: config.NSM_NETWORK_SERVICES,
+    awarenessGroups: config.NSM_AWARENESS_GROUPS,
     requestTimeoutMs: config.NSM_REQUEST_TIMEOUT,
     onUndoFailure: logUndoFailure(log),
     trace: runtime.trace,

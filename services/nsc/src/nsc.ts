@@ -2,6 +2,7 @@ import type { Clock, Trace } from '@nsm/chain';
 import {
   createConnections,
   createPeers,
+  formatRequestUrl,
   type Connections,
   type OnUndoFailure,
   type RequestUrl,
@@ -30,6 +31,8 @@ export interface NscOptions {
   readonly netns: string;
   /** One wire each. */
   readonly requests: readonly RequestUrl[];
+  /** Which of them may have the same addresses: groups, by what `formatRequestUrl` makes of them. @default none */
+  readonly awarenessGroups?: readonly ReadonlySet<string>[];
   /** Per attempt, in ms. */
   readonly requestTimeoutMs: number;
   /** How to find out whether a wire carries packets; undefined: nobody asks. */
@@ -56,7 +59,12 @@ export async function createNsc(options: NscOptions): Promise<Nsc> {
   const { name, transport, managerUrl, netns, requests, requestTimeoutMs } = options;
   const connections = createConnections(options.onUndoFailure);
   const peers = createPeers({ name, dialer: transport, connections, clock: options.clock });
-  const chain = nscChain({ ...options, connections, peers, dialer: transport });
+  const urls = new Map(requests.map((request, n) => [`${name}-${n}`, formatRequestUrl(request)]));
+  const share = (...ids: readonly string[]): boolean =>
+    (options.awarenessGroups ?? []).some((group) =>
+      ids.every((id) => group.has(urls.get(id) ?? '')),
+    );
+  const chain = nscChain({ ...options, connections, peers, share, dialer: transport });
   const wires = requests.map((request, n) => {
     const id = `${name}-${n}`;
     return keepWire({

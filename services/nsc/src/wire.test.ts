@@ -10,7 +10,7 @@ import { keepWire } from './wire.ts';
 
 test('the chain of a client, in order', () => {
   expect(nscChain({} as NscDeps).name).toMatchInlineSnapshot(
-    `"update-path > update-token > lifecycle > to-manager > follow-next-hop > connect"`,
+    `"update-path > update-token > lifecycle > one-by-one > exclude-others > to-manager > follow-next-hop > connect"`,
   );
 });
 
