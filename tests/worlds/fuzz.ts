@@ -88,7 +88,7 @@ export function damaged<D extends ServiceDefinition>(definition: D, below: Rando
       const odd = below(2) === 0 ? bytes.with(at, below(256)) : bytes.subarray(0, at);
       return { finish: () => (waits(method.requestType, odd) ? bytes : odd) };
     };
-    return [key, { ...method, requestType: { ...method.requestType, encode } }];
+    return [key, { ...method, requestType: { ...method.requestType, encode } }] as const;
   });
   return { ...definition, methods: Object.fromEntries(methods) };
 }
