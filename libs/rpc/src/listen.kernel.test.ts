@@ -4,17 +4,20 @@ import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { linkSet, withRtnetlink } from '@nsm/netlink';
 import { Connection, Empty, NetworkServiceDefinition, NetworkServiceRequest } from '@nsm/proto';
 import { createGrpcTransport } from './grpc.ts';
 import { service } from './transport.ts';
 
-// The tests of this tier have a mount namespace of their own.
+// The tests of this tier have a network and mount namespace of their own, with nothing in it that is up.
+const LOOPBACK = { index: 1, name: 'lo' };
 const dir = mkdtempSync(join(tmpdir(), 'hosts-'));
 beforeAll(() => {
   writeFileSync(
     join(dir, 'hosts'),
-    '127.0.0.2 several\n127.0.0.3 several\n192.0.2.1 several elsewhere\n',
+    '127.0.0.2 several\n127.0.0.3 several\n203.0.113.1 several elsewhere\n',
   );
+  withRtnetlink(undefined, (rtnetlink) => rtnetlink.request([linkSet(LOOPBACK, { up: true })]));
   execFileSync('mount', ['--bind', join(dir, 'hosts'), '/etc/hosts']);
 });
 afterAll(() => {
