@@ -3,10 +3,13 @@ import { duplicate } from '@nsm/netlink';
 import type { Descriptors } from './descriptors.ts';
 import { NsmError } from './error.ts';
 
+/** A connection, which has ended once it is destroyed. */
+type Carrier = Descriptors & { readonly destroyed: boolean };
+
 /** A channel over a unix socket. */
 export interface Followed {
   /** Calls back with the connection there is, and with each that takes its place until the answer is called. */
-  follow(to: (connection: Descriptors) => void): () => void;
+  follow(to: (connection: Carrier) => void): () => void;
 }
 
 /**
@@ -14,14 +17,16 @@ export interface Followed {
  * and the call itself, as when its server has a new certificate: until the call is answered, each that takes its place is sent the same.
  */
 export class CallDescriptors implements Descriptors {
-  readonly #connections: Descriptors[] = [];
+  #connections: readonly Carrier[] = [];
   #sent: number[] = [];
   #stop: (() => void) | undefined;
 
   /** Follows the connections of a channel until the call is answered: it goes over no other one then. */
   follow(channel: Followed): void {
     this.#stop = channel.follow((connection) => {
-      this.#connections.push(connection);
+      // No answer comes over one that has ended.
+      const open = this.#connections.filter(({ destroyed }) => !destroyed);
+      this.#connections = [...open, connection];
       for (const fd of this.#sent) connection.send(fd);
     });
   }
