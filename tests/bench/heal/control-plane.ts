@@ -38,9 +38,10 @@ const restart = (name: string, processes: readonly string[]): Scenario => {
         return took;
       });
       const residue = await residueLeft(mesh);
-      const changed = (await look(mesh)).filter((pod) => !before.includes(pod));
-      const fault =
-        changed.length === 0 ? undefined : `other links than before: ${changed.join(', ')}`;
+      const changed = (await look(mesh)).flatMap((pod, i) =>
+        pod === before[i] ? [] : [`${before[i] ?? ''} became ${pod}`],
+      );
+      const fault = changed.length === 0 ? undefined : changed.join(', ');
       return { ms, others, residue, fault };
     },
   };

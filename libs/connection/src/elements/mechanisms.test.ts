@@ -47,6 +47,19 @@ describe('mechanisms', () => {
     expect(answer.mechanism?.type).toBe('KERNEL');
   });
 
+  test('takes no other one where the next hop is away: a wire that is asked for again would be made anew', async () => {
+    const away: ServedMechanism = {
+      type: 'A',
+      cls: 'LOCAL',
+      run: () => Promise.reject(new NsmError('unavailable', 'the endpoint is starting')),
+    };
+    const asked = mechanisms(away, kernelMechanism({ random })).run(
+      callOf({}, { preferences: [{ cls: 'LOCAL', type: 'A', parameters: {} }, own] }),
+      echo,
+    );
+    await expect(asked).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
   test.each([
     [[], 'mechanism_preferences is empty'],
     [

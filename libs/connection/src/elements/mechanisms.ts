@@ -1,6 +1,6 @@
 import { slot } from '@nsm/chain';
 import type { Mechanism } from '@nsm/proto';
-import { NsmError } from '@nsm/rpc';
+import { NsmError, type ErrorCode } from '@nsm/rpc';
 import { withConnection, type Call, type ConnectionElement, type ConnectionNext } from '../call.ts';
 import { IP } from '../mechanism.ts';
 import { ownSegment, pathOf, withSegment } from '../path.ts';
@@ -23,6 +23,15 @@ export interface ServedMechanism {
 
 /** The mechanism that was agreed with the caller; it stays for the life of the connection. */
 const agreed = slot<Mechanism>('mechanisms');
+
+/** What says nothing of the mechanism that was tried. */
+const NOT_OF_IT: ReadonlySet<ErrorCode> = new Set([
+  'cancelled',
+  'deadline',
+  'unavailable',
+  'unauthenticated',
+  'permission-denied',
+]);
 
 /** A mechanism that this machine cannot realise, and why. */
 export const refusedMechanism = (type: string, cls: string, refuses: string): ServedMechanism => ({
@@ -72,7 +81,8 @@ export const mechanisms = (...all: readonly ServedMechanism[]): ConnectionElemen
       } catch (err) {
         const failure = NsmError.from(err);
         failures.push(failure);
-        if (failure.code === 'cancelled' || failure.code === 'deadline') break;
+        // Who took another mechanism because somebody was away for a moment would make the wire anew.
+        if (NOT_OF_IT.has(failure.code)) break;
       }
     }
     const [only] = failures;
