@@ -41,6 +41,25 @@ describe.each(worlds)('heal, in %s', (_name, start) => {
     expect(await links()).toEqual(before);
     expect(await w.wires()).toHaveLength(2);
   });
+
+  test('an endpoint is killed and comes back, and then its forwarder: the same wires', async () => {
+    const w = (world = await start(twoNodes('hnse', CLIENTS)));
+    await w.connected('a');
+    const links = async () => (await Promise.all(PODS.map(w.links))).flat();
+    const before = await links();
+    for (const [process, heals] of [
+      ['nse-near', 1],
+      ['forwarder-n1', 3],
+    ] as const) {
+      await w.kill(process);
+      await w.start(process);
+      await eventually(
+        () => w.heals('a'),
+        (count) => count >= heals,
+      );
+    }
+    expect(await links()).toEqual(before);
+  });
 });
 
 describe.each(worlds)('lost paths, in %s', (_name, start) => {

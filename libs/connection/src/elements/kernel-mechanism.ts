@@ -7,8 +7,8 @@ import type { REMOTE } from '../mechanism.ts';
 import { INTERFACE_NAME, KERNEL, LOCAL, NETNS_URL, NOOP } from '../mechanism.ts';
 import type { ServedMechanism } from './mechanisms.ts';
 
-/** A name that was made up stays for the life of the connection. */
-const generated = slot<string>('kernel.name');
+/** A name stays for the life of the connection, made up here or told. */
+const known = slot<string>('kernel.name');
 
 export interface KernelOptions {
   /** A number in [0, 1). */
@@ -29,11 +29,13 @@ export const kernelMechanism = ({ random, netns }: KernelOptions): ServedMechani
         'mechanism.parameters["inodeURL"]: it names no network namespace',
         { hint: 'send inode://<device>/<inode> of the namespace' },
       );
-    let name = mechanism.parameters[INTERFACE_NAME] ?? '';
-    if (name === '') {
-      name = call.scope.get(generated) ?? interfaceName(call.connection.networkService, random);
-      call.scope.keep(generated, name);
-    }
+    const given = mechanism.parameters[INTERFACE_NAME] ?? '';
+    const name =
+      given === ''
+        ? (call.scope.get(known) ?? interfaceName(call.connection.networkService, random))
+        : given;
+    // Whoever asks without it next, having lost it with its process, means the same interface.
+    call.scope.keep(known, name);
     const complete: Mechanism = {
       ...mechanism,
       cls: LOCAL,

@@ -167,6 +167,25 @@ describe('the kernel mechanism', () => {
     expect(again).toEqual(seen);
   });
 
+  test('keeps a name that was told, for who asks without it', async () => {
+    const scope = new Scope();
+    const ask = async (parameters: Record<string, string>) => {
+      const answer = await mechanisms(kernelMechanism({ random })).run(
+        callOf(
+          { networkService: 'svc' },
+          { preferences: [kernel({ ...own.parameters, ...parameters })], scope },
+        ),
+        echo,
+      );
+      return answer.mechanism?.parameters['name'];
+    };
+    expect([await ask({ name: 'svc-0' }), await ask({}), await ask({ name: 'svc-1' })]).toEqual([
+      'svc-0',
+      'svc-0',
+      'svc-1',
+    ]);
+  });
+
   test('needs to know the namespace', async () => {
     await expect(
       mechanisms(kernelMechanism({ random })).run(callOf({}, { preferences: [kernel()] }), echo),
