@@ -1,12 +1,14 @@
 import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { createConnection } from 'node:net';
 import { join, parse } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterEach, expect, test } from '@jest/globals';
 import { startNetns } from '../worlds/netns.ts';
 import { eventually } from '../worlds/world.ts';
 
 const { NSM_WIREGUARD_GO: program = 'wireguard-go' } = process.env;
-const NODE = `{ env: { NSM_MECHANISM_PRIORITY: WIREGUARD, NSM_WIREGUARD_GO: '${program}' } }`;
+const NODE = `{ env: { NSM_MECHANISM_PRIORITY: WIREGUARD, NSM_WIREGUARD_GO: '${program}', NSM_LOG_LEVEL: debug } }`;
 const topology = (name: string, payload = 'IP'): string => `
 name: ${name}
 nodes:
@@ -107,6 +109,26 @@ test('forwarders that are killed and come back keep its processes, and no packet
   expect(await pinging).toMatchObject({ sent: 150, received: 150, errors: [] });
 });
 
+test('its private keys are in no argument, no environment and no log', async () => {
+  const { w } = await started('wgkeys');
+  const { pids, sockets } = devices();
+  const keys = await Promise.all(sockets.map(privateKeyOf));
+  expect(keys).toEqual([
+    expect.stringMatching(/^[0-9a-f]{64}$/),
+    expect.stringMatching(/^[0-9a-f]{64}$/),
+  ]);
+  const told = [
+    ...pids.flatMap((pid) => [`/proc/${pid}/cmdline`, `/proc/${pid}/environ`]),
+    ...w.lab.processes().map(({ log }) => log),
+  ].map((file) => readFileSync(file, 'utf8'));
+  expect(told.some((log) => log.includes('"level":"debug"'))).toBe(true);
+  for (const key of keys)
+    for (const encoding of ['hex', 'base64'] as const) {
+      const secret = Buffer.from(key, 'hex').toString(encoding);
+      expect(told.filter((text) => text.includes(secret))).toEqual([]);
+    }
+});
+
 test('a process that dies is replaced at the next refresh', async () => {
   const { w, addresses } = await started('wgdead', { tokenLifetime: '5s' });
   const { pids } = devices();
@@ -129,6 +151,13 @@ test('payload ETHERNET goes by VXLAN, whatever is preferred', async () => {
   const [wire] = await w.wires();
   expect(wire!.mechanism).toMatch(/^vxlan /);
 });
+
+/** What a device has as its private key, in hexadecimal: whoever may open its socket may ask (https://www.wireguard.com/xplatform/). */
+async function privateKeyOf(socket: string): Promise<string> {
+  const connection = createConnection(join('/var/run/wireguard', socket));
+  connection.end('get=1\n\n');
+  return /^private_key=(.*)$/m.exec(await text(connection))?.[1] ?? '';
+}
 
 /** The name of the device of a process, if it is a wireguard-go of a forwarder here. */
 function deviceOf(pid: string): string | undefined {
