@@ -1,5 +1,5 @@
 // What wires cost and carry, against the same wires made by hand in the same run: npm run bench -- datapath [cost] [crowd] [packets]
-import { type Plan, whyNoWireguard } from '@nsm/datapath';
+import { createInlineWires, type Plan, whyNoWireguard } from '@nsm/datapath';
 import { type Carriers, roundTrip, startCarriers } from './lib/carry.ts';
 import { fill } from './lib/crowd.ts';
 import { type Pair, vethPair, vxlanPair, wireguardPair } from './lib/links.ts';
@@ -7,7 +7,7 @@ import type { Place } from './lib/places.ts';
 import { createStage, type Stage } from './lib/stage.ts';
 import { median, table } from './lib/stats.ts';
 import { toThread } from './lib/to-thread.ts';
-import { handMade, ours } from './lib/ways.ts';
+import { handMade, inline, ours } from './lib/ways.ts';
 import { measure, type Measured, ratio, STEPS } from './lib/wire-cost.ts';
 import { ourWireguard, wireguardByHand } from './lib/wireguard-ways.ts';
 import { vethPlan, vxlanPlan } from './lib/wires.ts';
@@ -41,6 +41,7 @@ function rowsOf(kind: string, measured: Measured, one: string, other: string) {
 async function cost({ client, endpoint, wireguardGo }: Stage, wireguard: boolean): Promise<void> {
   const rows: (string | number)[][] = [];
   const [one, other] = [client.pod, endpoint.pod];
+  const here = createInlineWires();
   for (const [kind, plans, pods] of [
     ['veth, IPv4', numbered((n) => vethPlan(one, other, n)), [one, other]],
     ['veth, IPv4 and IPv6', numbered((n) => vethPlan(one, other, n, true)), [one, other]],
@@ -48,9 +49,13 @@ async function cost({ client, endpoint, wireguardGo }: Stage, wireguard: boolean
   ] as const) {
     progress(`cost: ${kind}`);
     const wires = ours('ours', client.datapath, plans, one);
+    const without = inline('inline', here, plans, one);
     const hand = handMade('hand', plans, pods, client.node);
-    rows.push(...rowsOf(kind, await measure([wires, hand], ROUNDS), 'ours', 'hand'));
+    const measured = await measure([wires, without, hand], ROUNDS);
+    rows.push(...rowsOf(kind, measured, 'ours', 'hand'));
+    rows.push(...rowsOf(`${kind}, no thread`, measured, 'inline', 'hand'));
   }
+  here.close();
   if (wireguard) {
     progress('cost: WireGuard');
     const wires = ourWireguard(client.datapath, client.devices, one);

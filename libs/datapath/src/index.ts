@@ -3,6 +3,7 @@ export type { Census, CountedLink } from './census.ts';
 export { PlanError } from './check.ts';
 export { createDatapath, type Datapath, type DatapathOptions } from './datapath.ts';
 export { DatapathError } from './error.ts';
+export { createInlineWires, type InlineWires } from './inline.ts';
 export { createJoints, type Joints } from './joints.ts';
 export {
   type End,

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Datapath, Plan } from '@nsm/datapath';
+import type { Datapath, InlineWires, Plan } from '@nsm/datapath';
 import { readFileSync } from 'node:fs';
 import { inNetns } from '@nsm/netlink';
 import { byHand, reapByHand } from './by-hand.ts';
@@ -30,6 +30,18 @@ export function ours(name: string, datapath: Datapath, plans: readonly Plan[], p
     },
     close: (n) => datapath.remove(plan(n)),
     settle: () => emptied(pod, links),
+  };
+}
+
+/** The same without a thread between us and the kernel. */
+export function inline(name: string, wires: InlineWires, plans: readonly Plan[], pod: Place): Way {
+  const plan = (n: number): Plan => at(plans, n);
+  return {
+    name,
+    create: (n) => wires.ensure(plan(n)),
+    refresh: (n) => wires.ensure(plan(n), plan(n)),
+    close: (n) => wires.remove(plan(n)),
+    settle: () => wires.reap(pod.netns),
   };
 }
 
