@@ -45,6 +45,7 @@ export {
   wireguardOffers,
 } from './elements/wireguard-mechanism.ts';
 export type { WireguardTunnel } from './elements/wireguard-mechanism.ts';
+export { interfaceName } from './interface-name.ts';
 export { byPriority } from './mechanism-priority.ts';
 export {
   ETHERNET,

@@ -7,12 +7,9 @@ import {
   followNextHop,
   ipam,
   joinWires,
-  KERNEL,
   kernelMechanism,
   lifecycle,
-  LOCAL,
   mechanisms,
-  NETNS_URL,
   noopMechanism,
   ownNamespace,
   passThrough,
@@ -35,6 +32,7 @@ import type { PrefixPool } from '@nsm/ip';
 import type { Policies } from '@nsm/policy';
 import type { PolicyRoute } from '@nsm/proto';
 import type { Dialer } from '@nsm/rpc';
+import { nextWire } from './next-wire.ts';
 
 export interface NseDeps {
   readonly name: string;
@@ -101,7 +99,7 @@ const goOn = (
   joinWires(joints), // acts when both interfaces are known
   sameMacs(), // frames are addressed alike on both wires, and pass as they are
   passThrough(labels), // which endpoint is the next
-  translate(async () => [{ cls: LOCAL, type: KERNEL, parameters: { [NETNS_URL]: d.netns } }]), // the caller's wire ends here, ours begins
+  translate(async (call) => [nextWire(call, d.netns)]), // the caller's wire ends here, ours begins
   asClient(d.tokens), // from here on we are a client, who only does not refresh
   updatePath(clientName(d.name), d.newId), // with a segment of its own
   updateToken(d.tokens), // our token, for whoever reads the path
