@@ -121,7 +121,8 @@ const nameOf = (id: string): string =>
 
 function tryOut(rtnetlink: Rtnetlink): void {
   const name = `nsm-try-${process.pid}`;
-  rtnetlink.request([bridgeAdd({ name })]);
+  // One that an earlier process was killed with is as good: in containers all have the same id.
+  rtnetlink.request([{ ...bridgeAdd({ name }), ignore: ['EEXIST'] }]);
   const made = getLink(rtnetlink, name);
   if (made !== undefined) rtnetlink.request([linkDelete(made)]);
 }
