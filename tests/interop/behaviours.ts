@@ -13,6 +13,10 @@ const OTHER_DOMAIN = [
   ...['dave', 'n1', 'forwarder-n1', 'proxy-here'],
   ...['proxy-there', 'n2', 'forwarder-n2', 'nse-far'],
 ];
+const THROUGH = [
+  ...['erin', 'n1', 'forwarder-n1', 'wall'],
+  ...['wall-client', 'n1', 'forwarder-n1', 'n2', 'forwarder-n2', 'behind'],
+];
 const ENDPOINTS = ['nse-near', 'nse-far', 'twin-n1', 'twin-n2'];
 /** What a machine under load may take on top of the time that something has to take. */
 const SLACK_MS = 20_000;
@@ -40,6 +44,16 @@ export const behaviours: readonly Behaviour[] = [
   {
     name: 'other domain',
     check: async (mesh) => reaches(mesh, 'dave', OTHER_DOMAIN),
+  },
+  {
+    name: 'endpoints in a row',
+    check: async (mesh) => {
+      if (mesh.upstream.includes('nse')) return 'none';
+      await reaches(mesh, 'erin', THROUGH);
+      await answers(mesh, 'erin');
+      if ((await echoesAt(mesh, 'behind')) === 0) throw new Error('somebody else has answered');
+      return undefined;
+    },
   },
   {
     name: 'packets',
@@ -217,6 +231,16 @@ async function answers(mesh: Mesh, client: string): Promise<void> {
     const { received } = await mesh.lab.ping(client, address, { count: 2, timeoutMs: 500 });
     return received > 0;
   });
+}
+
+/** How many pings have come to a pod (/proc/net/snmp). */
+async function echoesAt({ lab }: Mesh, pod: string): Promise<number> {
+  const { stdout } = await lab.exec(pod, ['cat', '/proc/net/snmp']);
+  const [names = [], values = []] = stdout
+    .split('\n')
+    .filter((line) => line.startsWith('Icmp:'))
+    .map((line) => line.split(' '));
+  return Number(values[names.indexOf('InEchos')] ?? 0);
 }
 
 /** Whether a wire of a client is up, and by which endpoint. */

@@ -70,16 +70,19 @@ insecure: ${insecure}
 underlay: { cidr: ${UNDERLAY} }
 registry: { env: { NSM_PROXY_REGISTRY_URL: "${PROXY_URL}" } }
 nodes: { n1: {}, n2: {} }
-services: { near: { payload: IP }, far: { payload: IP }, twin: { payload: IP }, missing: { payload: IP } }
+services: { near: { payload: IP }, far: { payload: IP }, twin: { payload: IP }, row: { payload: IP }, missing: { payload: IP } }
 endpoints:
   nse-near: { node: n1, services: [near], prefixes: [172.16.1.0/24] }
   nse-far: { node: n2, services: [far], prefixes: [172.16.2.0/24] }
   twin-n1: { node: n1, services: [twin], prefixes: [172.16.3.0/24], labels: { at: n1 }, env: { NSM_REGISTER_SERVICE: 'false' } }
   twin-n2: { node: n2, services: [twin], prefixes: [172.16.4.0/24], labels: { at: n2 }, env: { NSM_REGISTER_SERVICE: 'false' } }
+  wall: { node: n1, services: [row], labels: { at: wall }, env: { NSM_PASS_THROUGH: 'true', NSM_REGISTER_SERVICE: 'false' } }
+  behind: { node: n2, services: [row], prefixes: [172.16.5.0/24], labels: { at: behind }, env: { NSM_REGISTER_SERVICE: 'false' } }
 clients:
   alice: { node: n1, services: [kernel://near/nsm-1, kernel://missing/nsm-2] }
   bob: { node: n1, services: [kernel://far/nsm-1] }
   dave: { node: n1, services: [kernel://far/nsm-1], env: { NSM_NETWORK_SERVICES: kernel://far@other/nsm-1 } }
+  erin: { node: n1, services: [kernel://row/nsm-1] }
   carol: { node: n1, services: [kernel://twin/nsm-1], env: { NSM_LIVENESS_CHECK_ENABLED: 'false' } }
 `;
 
@@ -103,7 +106,9 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
     throw thrown;
   });
   startProxies(lab, options);
-  const choose = chooserOf(lab);
+  const services = servicesOf(lab);
+  await services.register(ROW);
+  const choose = chooserOf(services);
   await choose('n1');
   const stopping = new AbortController();
   const { events, watches, ended } = listenTo(lab, stopping.signal);
@@ -123,16 +128,34 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
   };
 }
 
-/** Registers the service of the twins anew; nobody but whoever looks after the lab does. */
-function chooserOf({ dialer, identity, plan }: Lab): Mesh['choose'] {
-  const { services } = registryClient(dialer, plan.registryUrl, {
+/** From the client to `wall`, and from there to the endpoint behind it. */
+const ROW = NetworkService.fromPartial({
+  name: 'row',
+  payload: 'IP',
+  matches: [
+    {
+      sourceSelector: { at: 'wall' },
+      routes: [{ destinationSelector: { at: 'behind' } }],
+    },
+    { routes: [{ destinationSelector: { at: 'wall' } }] },
+  ],
+});
+
+type Services = ReturnType<typeof registryClient>['services'];
+
+/** Where whoever looks after the lab registers services. */
+const servicesOf = ({ dialer, identity, plan }: Lab): Services =>
+  registryClient(dialer, plan.registryUrl, {
     tokens: identity
       ? svidTokens(identity, 600_000, systemClock)
       : insecureTokens('interop', 600_000, systemClock),
     policies: createPolicies(),
     clock: systemClock,
     random: Math.random,
-  });
+  }).services;
+
+/** Registers the service of the twins anew; nobody but whoever looks after the lab does. */
+function chooserOf(services: Services): Mesh['choose'] {
   let path: Parameters<typeof services.register>[1];
   return async (at) => {
     const destinationSelector = at === undefined ? {} : { at };
