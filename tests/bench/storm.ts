@@ -9,6 +9,8 @@ const [wires = 200, kills = 1_000, seed = 1] = process.argv.slice(2).map(Number)
 /** Wires of one client: to its own node, and to the other one. */
 const EACH = 4;
 const RECOVERY_MS = 60_000;
+/** For all wires to be there at first: hundreds of programs start, two for each wire by WireGuard among them. */
+const START_MS = 600_000;
 /** The far end of a wire that nobody near its client knows any more goes with its tokens. */
 const LEASE_MS = 60_000;
 
@@ -45,14 +47,14 @@ function seeded(start: number): () => number {
 }
 
 /** Waits until every wire is up and its endpoint answers. */
-async function recovered(mesh: Mesh): Promise<void> {
-  const all = await allUp(mesh, RECOVERY_MS);
+async function recovered(mesh: Mesh, limitMs: number): Promise<void> {
+  const all = await allUp(mesh, limitMs);
   await Promise.all(
     all.map((wire) =>
       eventually(
         () => mesh.lab.ping(wire.client, endpointOf(wire), { count: 1 }),
         ({ received }) => received > 0,
-        RECOVERY_MS,
+        limitMs,
       ),
     ),
   );
@@ -61,7 +63,7 @@ async function recovered(mesh: Mesh): Promise<void> {
 const random = seeded(seed);
 const mesh = await startNetns(topology(), { tokenLifetime: `${LEASE_MS / 1_000}s` });
 try {
-  await recovered(mesh);
+  await recovered(mesh, START_MS);
   const names = mesh.lab.plan.processes.map(({ name }) => name);
   const kinds = new Map<string, number>();
   for (const { mechanism } of await mesh.lab.wires()) {
@@ -81,7 +83,7 @@ try {
     const started = performance.now();
     try {
       await Promise.all([...victims].map((victim) => mesh.start(victim)));
-      await recovered(mesh);
+      await recovered(mesh, RECOVERY_MS);
       times.push(performance.now() - started);
     } catch (error) {
       failed.push(`kill ${n} of ${[...victims].join(', ')}: ${String(error).split('\n')[0] ?? ''}`);
