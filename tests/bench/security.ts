@@ -87,7 +87,7 @@ async function inTurn(worlds: readonly World[], service: string): Promise<Sample
 async function meshes(): Promise<void> {
   const worlds = [
     await startNetns(topology('bsec', false)),
-    await startNetns(topology('bclo', false), { closed: true }),
+    await startNetns(topology('bclo', false), { env: { NSM_POLICY_SET: 'closed' } }),
     await startNetns(topology('bins', true)),
   ];
   try {

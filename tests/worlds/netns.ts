@@ -19,9 +19,10 @@ export const startNetns = async (
   {
     tokenLifetime,
     requestTimeout,
-    closed = false,
+    env = {},
   }: WorldOptions & {
-    /** Every token carries its certificates. @default false */ readonly closed?: boolean;
+    /** Settings of every process. @default none */
+    readonly env?: Readonly<Record<string, string>>;
   } = {},
 ): Promise<World & { readonly lab: Lab }> => {
   const stateRoot = mkdtempSync(join(tmpdir(), 'nsm-'));
@@ -30,7 +31,7 @@ export const startNetns = async (
     places: { stateRoot, netnsFolder: join(stateRoot, 'netns') },
     maxTokenLifetime: tokenLifetime,
     requestTimeout,
-    env: () => (closed ? { NSM_POLICY_SET: 'closed' } : {}),
+    env: () => env,
   }).catch((err: unknown) => {
     removeRoot();
     throw err;
@@ -60,7 +61,9 @@ export const startNetns = async (
     heals: async (client) => logOf(lab, client).filter(({ msg }) => msg === 'healed').length,
     manager: (node) => dialer.client(NetworkServiceDefinition, lab.plan.managerUrls[node] ?? ''),
     tokens: identity
-      ? svidTokens(identity, 600_000, systemClock, { certificates: closed })
+      ? svidTokens(identity, 600_000, systemClock, {
+          certificates: env['NSM_POLICY_SET'] === 'closed',
+        })
       : insecureTokens('direct', 600_000, systemClock),
     netns: (pod) => {
       const { dev, ino } = statSync(lab.netns(pod), { bigint: true });
