@@ -24,7 +24,8 @@ interface Sample {
 
 const mesh = await startNetns(
   twoNodes('soak', '  a: { node: n1, services: [kernel://near/nsm-1, kernel://far/nsm-2] }'),
-  { tokenLifetime: '30s' },
+  // What was answered as its caller gave up is closed when the token of that caller ends.
+  { tokenLifetime: '30s', callerTokenMs: 30_000 },
 );
 try {
   await mesh.connected('a');

@@ -20,9 +20,12 @@ export const startNetns = async (
     tokenLifetime,
     requestTimeout,
     env = {},
+    callerTokenMs = 600_000,
   }: WorldOptions & {
     /** Settings of every process. @default none */
     readonly env?: Readonly<Record<string, string>>;
+    /** How long the tokens of a test that asks by itself last. @default 10 min */
+    readonly callerTokenMs?: number;
   } = {},
 ): Promise<World & { readonly lab: Lab }> => {
   const stateRoot = mkdtempSync(join(tmpdir(), 'nsm-'));
@@ -61,10 +64,10 @@ export const startNetns = async (
     heals: async (client) => logOf(lab, client).filter(({ msg }) => msg === 'healed').length,
     manager: (node) => dialer.client(NetworkServiceDefinition, lab.plan.managerUrls[node] ?? ''),
     tokens: identity
-      ? svidTokens(identity, 600_000, systemClock, {
+      ? svidTokens(identity, callerTokenMs, systemClock, {
           certificates: env['NSM_POLICY_SET'] === 'closed',
         })
-      : insecureTokens('direct', 600_000, systemClock),
+      : insecureTokens('direct', callerTokenMs, systemClock),
     netns: (pod) => {
       const { dev, ino } = statSync(lab.netns(pod), { bigint: true });
       return `inode://${dev}/${ino}`;
