@@ -42,7 +42,7 @@ export async function startSweep(options: SweepOptions): Promise<Leftovers> {
   const found = links.filter((link) => link.owner === owner);
   const since = clock.now();
   onFound(found);
-  const left = new Map(Map.groupBy(found, (link) => link.id));
+  const left = Map.groupBy(found, (link) => link.id);
   const names = new Map(found.map(({ netns, name, id }) => [`${netns} ${name}`, id]));
   const sweep = async (ids: readonly string[]): Promise<void> => {
     const swept: CountedLink[] = [];
